@@ -1,0 +1,133 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::{Clock, Random, random_uuid};
+use super::context::RequestContext;
+use super::ids::SessionId;
+use super::password::Password;
+use super::ports::{
+    AccessTokens, HashError, Opened, PasswordHasher, RefreshTokens, Roles, Sessions, SignError, StoreError,
+    Users, Verdict,
+};
+use super::role::permissions_of;
+use super::session::{Session, SessionLimits};
+use super::token::{AccessClaims, Tokens};
+use super::user::{User, UserStatus};
+use super::username::LoginName;
+
+/// Opens sessions for those who know their password.
+pub struct Login {
+    /// Who there is.
+    pub users: Arc<dyn Users>,
+    /// What they may do.
+    pub roles: Arc<dyn Roles>,
+    /// Where the session is kept.
+    pub sessions: Arc<dyn Sessions>,
+    /// Checks the password.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// Signs the access token.
+    pub access_tokens: Arc<dyn AccessTokens>,
+    /// Makes the refresh token.
+    pub refresh_tokens: Arc<dyn RefreshTokens>,
+    /// How long an access token is good.
+    pub access_lifetime: Duration,
+    /// How long a session is.
+    pub session_limits: SessionLimits,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The dice.
+    pub random: Arc<dyn Random>,
+}
+
+/// Who somebody says he is.
+pub struct LoginRequest {
+    /// An e-mail address or a user name, as he wrote it.
+    pub login: String,
+    /// The password.
+    pub password: Password,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// No such user, another password, or an account that is closed: the client is not told which.
+    #[error("the credentials are not right")]
+    InvalidCredentials,
+    /// No room for another password.
+    #[error("too many passwords are waiting to be checked")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The access token could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl Login {
+    /// Checks the password and opens a session.
+    ///
+    /// Known and unknown users cost the same work, and get the same answer.
+    ///
+    /// # Errors
+    /// See [`LoginError`]; then no session was opened.
+    pub async fn login(&self, request: LoginRequest, context: &RequestContext) -> Result<Tokens, LoginError> {
+        let user = self.prove(request, context).await?;
+        self.open_session(&user, context).await
+    }
+
+    async fn prove(&self, request: LoginRequest, context: &RequestContext) -> Result<User, LoginError> {
+        let account = match LoginName::parse(&request.login) {
+            Some(login) => self.users.by_login(&login).await?,
+            None => None,
+        };
+        let stored = account.as_ref().map(|account| account.password.clone());
+        let verdict = self.hasher.verify(request.password, stored, context.address).await?;
+        let (Some(account), Verdict::Match { rehash }) = (account, verdict) else {
+            return Err(LoginError::InvalidCredentials);
+        };
+        // Only now, so that a closed account is no faster than an open one.
+        if account.user.status != UserStatus::Active {
+            return Err(LoginError::InvalidCredentials);
+        }
+        if let Some(rehash) = rehash {
+            // If the hash changed meanwhile, the newer one stays: opening the session looks at the epoch.
+            self.users.replace_hash(account.user.id, &account.password, &rehash).await?;
+        }
+        Ok(account.user)
+    }
+
+    async fn open_session(&self, user: &User, context: &RequestContext) -> Result<Tokens, LoginError> {
+        let permissions = permissions_of(&self.roles.named(&user.roles).await?);
+        let now = self.clock.now();
+        let id = SessionId::random(&*self.random);
+        let refresh = self.refresh_tokens.mint(id);
+        let owner = (user.id, user.epoch);
+        let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
+        let token_id = random_uuid(&*self.random);
+        let claims = AccessClaims::new(token_id, user, permissions, (id, now), now, self.access_lifetime);
+        // Signed first: a session whose tokens nobody got would be a loose end.
+        let access_token = self.access_tokens.sign(&claims)?;
+        match self.sessions.open(&session).await? {
+            Opened::Superseded => Err(LoginError::InvalidCredentials),
+            Opened::Yes => Ok(Tokens {
+                access_token,
+                expires_in: self.access_lifetime,
+                refresh_token: refresh.token,
+                refresh_expires_in: self.session_limits.idle.min(self.session_limits.whole),
+            }),
+        }
+    }
+}
+
+impl From<HashError> for LoginError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            HashError::Unusable(why) => Self::Store(StoreError::Corrupt(why.to_owned())),
+        }
+    }
+}

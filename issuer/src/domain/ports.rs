@@ -1,0 +1,247 @@
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::ids::{SessionId, UserId};
+use super::keys::SealedKey;
+use super::password::{AcceptedPassword, Password, PasswordHash};
+use super::role::{Role, RoleName};
+use super::session::Session;
+use super::token::{
+    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenFingerprint, TokenRefusal,
+};
+use super::user::{Account, User};
+use super::username::LoginName;
+
+/// Users and their password hashes.
+///
+/// Every method answers within about three seconds, with [`StoreError::Unavailable`] if need be; what it wrote when
+/// it answers `Ok` survives a crash; dropping the future half way leaves the whole write or none of it.
+#[async_trait]
+pub trait Users: Send + Sync {
+    /// Adds an account.
+    ///
+    /// # Errors
+    /// [`InsertUserError::EmailTaken`] and [`InsertUserError::UsernameTaken`] come from a unique index, never from
+    /// a look beforehand; nothing is ever overwritten. All of the user's roles must exist.
+    async fn insert(&self, account: &Account) -> Result<(), InsertUserError>;
+
+    /// The user with that id, as of now: never from a cache or a lagging replica.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The user with that name, with the password hash; as of now, too.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
+
+    /// Puts `new` in the place of `old`, a hash of the same password, unless the hash has changed since.
+    /// Says whether it did. Neither the epoch nor `updated_at` moves.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
+}
+
+/// Roles and their permissions.
+#[async_trait]
+pub trait Roles: Send + Sync {
+    /// Makes the role if there is none of that name; one that exists stays as it is.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn ensure(&self, role: &Role) -> Result<(), StoreError>;
+
+    /// Those of the named roles that exist, in no particular order.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError>;
+}
+
+/// Open sessions.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Opens the session if its user is still active and still in the epoch that the session names: one
+    /// transaction, so that a change of password or a suspension in between wins.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn open(&self, session: &Session) -> Result<Opened, StoreError>;
+
+    /// The session with that id, if it has not been ended; it may have run out.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Opened {
+    /// It is open.
+    Yes,
+    /// The user changed since the password was checked; nothing was written.
+    Superseded,
+}
+
+/// The sealed key ring.
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// All keys, whatever their state.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn all(&self) -> Result<Vec<SealedKey>, StoreError>;
+
+    /// Adds the key unless one of its kind and number exists: of several replicas that try, one wins, and all find
+    /// the same key when they look again.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError>;
+}
+
+/// Whether the store answers.
+#[async_trait]
+pub trait StoreHealth: Send + Sync {
+    /// Asks the store for the least that proves it can read and is the one to write to.
+    ///
+    /// # Errors
+    /// When it cannot answer.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// The store could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer in time, or said no for a reason that may pass. The source names hosts: for logs only.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Arc<dyn Error + Send + Sync>),
+    /// It holds, or answered, something that this version cannot read.
+    #[error("the store holds something that this version cannot read: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// The store is unavailable because of `source`.
+    #[must_use]
+    pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable(Arc::new(source))
+    }
+}
+
+/// Why an account was not added.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum InsertUserError {
+    /// Another user has that e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// Another user has that name.
+    #[error("the user name is taken")]
+    UsernameTaken,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Hashes and checks passwords where it cannot starve anything else.
+///
+/// Work is bounded and queued fairly by client; dropping the future gives the place in the queue back.
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    /// What to store of a password.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`] when there is no room for the work.
+    async fn hash(&self, password: AcceptedPassword, client: Option<IpAddr>) -> Result<PasswordHash, HashError>;
+
+    /// Compares. With nothing stored, an unknown user, it does and takes the same and says
+    /// [`Verdict::Mismatch`].
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`] when there is no room for the work.
+    async fn verify(
+        &self,
+        password: Password,
+        stored: Option<PasswordHash>,
+        client: Option<IpAddr>,
+    ) -> Result<Verdict, HashError>;
+}
+
+/// Whether a password is the one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// It is.
+    Match {
+        /// A hash of today's cost, scheme and pepper, if the stored one is not.
+        rehash: Option<PasswordHash>,
+    },
+    /// It is not.
+    Mismatch,
+}
+
+/// Why a password was neither hashed nor checked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// Too much work waits already, in all or for this client, or it waited too long.
+    #[error("too many passwords are waiting to be checked")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The stored hash is damaged, or made with a pepper that the ring does not have.
+    #[error("the stored password hash cannot be used: {0}")]
+    Unusable(&'static str),
+}
+
+/// Signs access tokens and knows its own.
+pub trait AccessTokens: Send + Sync {
+    /// The signed token.
+    ///
+    /// # Errors
+    /// When the key cannot sign, which no key of the ring should do.
+    fn sign(&self, claims: &AccessClaims) -> Result<String, SignError>;
+
+    /// What a token of this issuer says, provided that it is good at `now`. Who the user is today is another
+    /// question.
+    ///
+    /// # Errors
+    /// Says what is wrong with the token.
+    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal>;
+}
+
+/// A key did not sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signing key refused to sign")]
+pub struct SignError;
+
+/// The public half of the signing keys.
+pub trait Jwks: Send + Sync {
+    /// The JSON Web Key Set (RFC 7517), as it goes over the wire.
+    fn document(&self) -> Arc<str>;
+}
+
+/// Makes refresh tokens and knows its own.
+pub trait RefreshTokens: Send + Sync {
+    /// The first token of a session.
+    fn mint(&self, session: SessionId) -> MintedRefreshToken;
+
+    /// What a token says, provided that this issuer made it. Asks no store, so that forgeries cost nothing.
+    ///
+    /// # Errors
+    /// When this issuer did not make it.
+    fn authenticate(&self, token: &str) -> Result<AuthenticRefreshToken, ForgedRefreshToken>;
+
+    /// The fingerprint of a token's text.
+    fn fingerprint(&self, token: &str) -> TokenFingerprint;
+}

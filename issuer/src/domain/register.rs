@@ -1,0 +1,178 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::{Clock, Random};
+use super::context::RequestContext;
+use super::email::Email;
+use super::field::FieldError;
+use super::ids::UserId;
+use super::password::{AcceptedPassword, Password};
+use super::policy::PasswordPolicy;
+use super::ports::{HashError, InsertUserError, PasswordHasher, Roles, StoreError, Users};
+use super::role::RoleName;
+use super::user::{Account, User, UserStatus};
+use super::username::Username;
+
+/// Makes accounts.
+pub struct Register {
+    /// Where they are kept.
+    pub users: Arc<dyn Users>,
+    /// Which roles there are.
+    pub roles: Arc<dyn Roles>,
+    /// Hashes the password.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// Which passwords may be chosen.
+    pub policy: PasswordPolicy,
+    /// The roles of somebody who registers himself.
+    pub default_roles: Vec<RoleName>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The dice.
+    pub random: Arc<dyn Random>,
+}
+
+/// What somebody asks for, as he wrote it.
+pub struct NewUserRequest {
+    /// An e-mail address.
+    pub email: String,
+    /// The password.
+    pub password: Password,
+    /// A user name, if he wants one.
+    pub username: Option<String>,
+}
+
+/// Why there is no new account.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Something in the request is not acceptable; all of it at once.
+    #[error("the request is not acceptable")]
+    Invalid(Vec<FieldError>),
+    /// Another user has that e-mail address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// Another user has that name.
+    #[error("the user name is taken")]
+    UsernameTaken,
+    /// No room for another password.
+    #[error("too many passwords are waiting to be hashed")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Register {
+    /// Somebody registers himself, and gets the default roles.
+    ///
+    /// # Errors
+    /// See [`RegisterError`]; then nothing was written.
+    pub async fn register(
+        &self,
+        request: NewUserRequest,
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        self.insert(self.check(request)?, self.default_roles.clone(), context).await
+    }
+
+    /// An operator makes an account with the roles he names. The same rules hold.
+    ///
+    /// # Errors
+    /// See [`RegisterError`]; then nothing was written. A role that does not exist is [`RegisterError::Invalid`].
+    pub async fn create(
+        &self,
+        request: NewUserRequest,
+        roles: &[String],
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        let new_user = self.check(request)?;
+        let roles = self.existing(roles).await?;
+        self.insert(new_user, roles, context).await
+    }
+
+    fn check(&self, request: NewUserRequest) -> Result<NewUser, RegisterError> {
+        let mut errors = Vec::new();
+        let email = noted("email", Email::parse(&request.email), &mut errors);
+        let username = request.username.map(|name| noted("username", Username::parse(&name), &mut errors));
+        // The password is judged by who chooses it, so it has to wait until that is known.
+        let (Some(email), Some(username)) = (email, username.map_or(Some(None), |name| name.map(Some))) else {
+            return Err(RegisterError::Invalid(errors));
+        };
+        let accepted = self.policy.accept(request.password, &email, username.as_ref());
+        match noted("password", accepted, &mut errors) {
+            Some(password) => Ok(NewUser { email, username, password }),
+            None => Err(RegisterError::Invalid(errors)),
+        }
+    }
+
+    async fn existing(&self, names: &[String]) -> Result<Vec<RoleName>, RegisterError> {
+        let mut errors = Vec::new();
+        let mut wanted: Vec<RoleName> = Vec::new();
+        for name in names {
+            match noted("roles", RoleName::parse(name), &mut errors) {
+                Some(name) if !wanted.contains(&name) => wanted.push(name),
+                _ => {}
+            }
+        }
+        let found = self.roles.named(&wanted).await?;
+        let missing = wanted.iter().filter(|name| found.iter().all(|role| role.name != **name));
+        errors.extend(missing.map(|name| FieldError::new("roles", format!("has no role {name}"))));
+        if errors.is_empty() { Ok(wanted) } else { Err(RegisterError::Invalid(errors)) }
+    }
+
+    async fn insert(
+        &self,
+        new_user: NewUser,
+        roles: Vec<RoleName>,
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        let password = self.hasher.hash(new_user.password, context.address).await?;
+        let now = self.clock.now();
+        let user = User {
+            id: UserId::random(&*self.random),
+            email: new_user.email,
+            email_verified: false,
+            username: new_user.username,
+            roles,
+            status: UserStatus::Active,
+            epoch: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        let account = Account { user, password };
+        self.users.insert(&account).await?;
+        Ok(account.user)
+    }
+}
+
+/// A request in which everything is acceptable; made by [`Register::check`] alone.
+struct NewUser {
+    email: Email,
+    username: Option<Username>,
+    password: AcceptedPassword,
+}
+
+fn noted<T, E: ToString>(field: &'static str, parsed: Result<T, E>, errors: &mut Vec<FieldError>) -> Option<T> {
+    parsed.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+}
+
+impl From<InsertUserError> for RegisterError {
+    fn from(error: InsertUserError) -> Self {
+        match error {
+            InsertUserError::EmailTaken => Self::EmailTaken,
+            InsertUserError::UsernameTaken => Self::UsernameTaken,
+            InsertUserError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<HashError> for RegisterError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            HashError::Unusable(why) => Self::Store(StoreError::Corrupt(why.to_owned())),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+use jiff::Timestamp;
+
+use super::email::Email;
+use super::ids::UserId;
+use super::password::PasswordHash;
+use super::role::RoleName;
+use super::username::Username;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its name for ever.
+    pub id: UserId,
+    /// Unique among all users.
+    pub email: Email,
+    /// Whether the owner has proven that the address is his.
+    pub email_verified: bool,
+    /// Unique among all users that have one.
+    pub username: Option<Username>,
+    /// In the order in which they were given.
+    pub roles: Vec<RoleName>,
+    /// Whether the account may be used.
+    pub status: UserStatus,
+    /// The security counter: whatever makes older tokens wrong (other roles, another password) raises it. It is
+    /// read together with the roles, so that a token always carries the epoch of what it says.
+    pub epoch: u64,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When anything above last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Whether an account may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserStatus {
+    /// It may.
+    Active,
+    /// An administrator has closed it for now.
+    Suspended,
+}
+
+impl UserStatus {
+    /// Its stable name, in stores and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The status with that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == name)
+    }
+}
+
+/// A user together with what proves that somebody is this user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// What is stored of the password.
+    pub password: PasswordHash,
+}

@@ -1,0 +1,8 @@
+//! The issuer: registers users, logs them in, signs their access tokens and publishes the keys that verify them.
+//!
+//! Read [`domain`] first: it holds the values and the flows and knows nothing of HTTP or databases. [`store`] and
+//! [`crypto`] implement its ports.
+
+pub mod crypto;
+pub mod domain;
+pub mod store;

@@ -1,0 +1,200 @@
+//! The operator's settings: one TOML file, overridden by `DOORWARD_SECTION__KEY` variables.
+//!
+//! Nothing is silently ignored: an unknown key, a value of the wrong shape and a key that this version cannot honour are all
+//! mistakes, every mistake names its key, and all of them are reported together. The environment is an argument, so that a
+//! test can bring its own. `docs/configuration.md` describes every key.
+
+mod read;
+mod secret;
+mod settings;
+mod value;
+
+pub use secret::Secret;
+pub use settings::Mistake;
+
+use settings::Settings;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Everything the issuer was told, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// `server.*`
+    pub server: Server,
+    /// `store.url`
+    pub store: Store,
+    /// `token.*`
+    pub token: Token,
+    /// `keys.master_key`; SQLite makes one when there is none.
+    pub master_key: Option<MasterKey>,
+    /// `password.*`
+    pub password: Password,
+    /// `registration.open`
+    pub registration_open: bool,
+    /// `roles`: made at start, beside `user` and `admin`.
+    pub roles: Vec<String>,
+    /// `telemetry.*`
+    pub telemetry: Telemetry,
+    effective: Vec<(&'static str, String)>,
+}
+
+/// The listeners.
+#[derive(Debug)]
+pub struct Server {
+    /// Where clients and the gateway connect.
+    pub public: SocketAddr,
+    /// Where the operator's tools connect.
+    pub management: SocketAddr,
+    /// The bearer the management listener asks for.
+    pub management_token: Option<Secret>,
+    /// How many proxies in front may be believed about the client's address.
+    pub trusted_hops: usize,
+}
+
+/// Where users and sessions are kept.
+#[derive(Debug)]
+pub enum Store {
+    /// A file, made when missing.
+    Sqlite(PathBuf),
+    /// The URL of a replica set; it may hold a password.
+    MongoDb(Secret),
+}
+
+/// What goes into tokens, and how long they live.
+#[derive(Debug)]
+pub struct Token {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `aud` claim.
+    pub audiences: Vec<String>,
+    /// The `client_id` claim.
+    pub client_id: String,
+    /// How tokens are signed.
+    pub algorithm: Algorithm,
+    /// The HS256 secret; present with that algorithm and only then.
+    pub secret: Option<Secret>,
+    /// The lifetime of an access token.
+    pub access_ttl: Duration,
+    /// How long a refresh token may lie unused.
+    pub refresh_ttl: Duration,
+    /// How long a session lives at most.
+    pub session_ttl: Duration,
+}
+
+/// How access tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// ECDSA on P-256.
+    Es256,
+    /// RSA with 2048 bits.
+    Rs256,
+    /// Ed25519.
+    EdDsa,
+    /// A secret shared with every verifier.
+    Hs256,
+}
+
+/// The 32 bytes that wrap the key ring.
+#[derive(Clone)]
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl MasterKey {
+    /// The bytes; for the key ring alone.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(secret::MASK)
+    }
+}
+
+/// What a password must be, and what hashing one costs.
+#[derive(Debug)]
+pub struct Password {
+    /// The bcrypt cost.
+    pub cost: u32,
+    /// The least number of characters.
+    pub min_length: usize,
+    /// The least zxcvbn score, 0 to 4; the policy's own default when not given.
+    pub min_score: Option<u8>,
+    /// Passwords that are refused whatever their score.
+    pub blocklist: Vec<String>,
+    /// Hashing threads; as many as the CPU quota allows when not given.
+    pub threads: Option<usize>,
+    /// How many hashes may wait.
+    pub queue: usize,
+}
+
+/// What is logged, and how.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// The filter: a level, or `target=level` pairs.
+    pub log: String,
+    /// The form; JSON off a terminal when not given.
+    pub format: Option<LogFormat>,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has mistakes:\n{}", .mistakes.iter().map(|mistake| format!("  {mistake}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError {
+    /// All of them.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl Config {
+    /// Reads the file, lays the environment over it, and checks every value.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with its key.
+    pub fn read(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Settings::collect(file, environment);
+        read::refuse_later_keys(&mut settings);
+        let server = read::server(&mut settings);
+        let store = read::store(&mut settings);
+        let token = read::token(&mut settings);
+        let master_key = read::master_key(&mut settings, &store);
+        let password = read::password(&mut settings);
+        let registration_open = settings.take("registration.open", true);
+        let roles = settings.take("roles", vec!["user".to_owned(), "admin".to_owned()]);
+        let telemetry = read::telemetry(&mut settings);
+        let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;
+        Ok(Self {
+            server,
+            store,
+            token,
+            master_key,
+            password,
+            registration_open,
+            roles,
+            telemetry,
+            effective,
+        })
+    }
+
+    /// Every key with the value in force, secrets masked.
+    pub fn effective(&self) -> &[(&'static str, String)] {
+        &self.effective
+    }
+}
+
+#[cfg(test)]
+mod tests;

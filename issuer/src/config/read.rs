@@ -1,0 +1,177 @@
+//! Section by section: which keys there are, their defaults, and what a value must be.
+
+use super::settings::Settings;
+use super::{Algorithm, MasterKey, Password, Secret, Server, Store, Telemetry, Token};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
+
+/// Keys of the contract that need a part which this version does not have.
+pub(super) fn refuse_later_keys(settings: &mut Settings) {
+    settings.refuse("events", "publishing events");
+    settings.refuse("keys.rotate_every", "rotating keys by interval");
+    settings.refuse("limits", "limiting attempts");
+    settings.refuse("alerts", "raising alerts");
+    settings.refuse("mail", "sending mail");
+    settings.refuse("telemetry.otlp_endpoint", "exporting traces");
+    settings.refuse_if_on("registration.confirm_email", "confirming e-mail addresses");
+    settings.refuse_if_on("login.require_verified_email", "verifying e-mail addresses");
+}
+
+pub(super) fn server(settings: &mut Settings) -> Server {
+    let public = settings.take("server.public", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
+    let management = settings.take("server.management", SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));
+    let management_token = settings.take_secret("server.management_token");
+    let trusted_hops =
+        settings.take_if("server.trusted_hops", 0_u32, "must be 16 at most", |hops| *hops <= 16);
+    Server { public, management, management_token, trusted_hops: trusted_hops as usize }
+}
+
+pub(super) fn store(settings: &mut Settings) -> Store {
+    const KEY: &str = "store.url";
+    let default = Store::Sqlite("data/doorward.db".into());
+    let Some(url) = settings.take_secret(KEY) else {
+        settings.show(KEY, r#""sqlite://data/doorward.db""#);
+        return default;
+    };
+    if let Some(path) = url.expose().strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+        // A path holds no password, so an operator may see it.
+        settings.show(KEY, &format!("{:?}", url.expose()));
+        return Store::Sqlite(path.into());
+    }
+    if url.expose().starts_with("mongodb://") {
+        return Store::MongoDb(url);
+    }
+    settings.mistake(KEY, "must be sqlite://PATH or mongodb://HOST:PORT/DATABASE");
+    default
+}
+
+pub(super) fn token(settings: &mut Settings) -> Token {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let issuer = settings.take_if(
+        "token.issuer",
+        "http://localhost:8080".to_owned(),
+        "must be the URL clients know the issuer by, such as https://auth.example.test",
+        |url| is_url(url),
+    );
+    let audiences = settings.take_if(
+        "token.audiences",
+        vec!["api".to_owned()],
+        "must name one audience at least",
+        |audiences| !audiences.is_empty(),
+    );
+    let client_id = settings.take("token.client_id", "first-party".to_owned());
+    let algorithm = settings.take("token.algorithm", Algorithm::Es256);
+    let secret = token_secret(settings, algorithm);
+    let access_ttl = settings.take_if("token.access_ttl", 15 * MINUTE, "must be between 1m and 60m", |ttl| {
+        (MINUTE..=HOUR).contains(ttl)
+    });
+    let refresh_ttl = settings.take("token.refresh_ttl", 24 * HOUR);
+    let session_ttl = settings.take("token.session_ttl", 30 * 24 * HOUR);
+    if refresh_ttl < access_ttl {
+        settings.mistake("token.refresh_ttl", "must not be shorter than token.access_ttl");
+    }
+    if session_ttl < refresh_ttl || session_ttl > 3650 * 24 * HOUR {
+        settings.mistake("token.session_ttl", "must be between token.refresh_ttl and 3650d");
+    }
+    Token { issuer, audiences, client_id, algorithm, secret, access_ttl, refresh_ttl, session_ttl }
+}
+
+fn token_secret(settings: &mut Settings, algorithm: Algorithm) -> Option<Secret> {
+    const KEY: &str = "token.secret";
+    let secret = settings.take_secret(KEY);
+    match &secret {
+        None if algorithm == Algorithm::Hs256 => {
+            settings.mistake(KEY, "is required by token.algorithm = HS256: 32 bytes at least");
+        }
+        Some(_) if algorithm != Algorithm::Hs256 => {
+            settings
+                .mistake(KEY, "is used by token.algorithm = HS256 alone; remove it or choose that algorithm");
+        }
+        Some(secret) if secret.expose().len() < 32 => {
+            settings.mistake(KEY, "must be 32 bytes at least");
+        }
+        _ => {}
+    }
+    secret
+}
+
+pub(super) fn master_key(settings: &mut Settings, store: &Store) -> Option<MasterKey> {
+    const KEY: &str = "keys.master_key";
+    const MAKE_ONE: &str = "`openssl rand -base64 32` makes one";
+    let Some(text) = settings.take_secret(KEY) else {
+        if matches!(store, Store::MongoDb(_)) {
+            settings.mistake(KEY, &format!("is required with MongoDB: 32 bytes in base64; {MAKE_ONE}"));
+        }
+        return None;
+    };
+    let decoded = BASE64.decode(text.expose()).map(Zeroizing::new);
+    match decoded.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok()) {
+        Some(bytes) => Some(MasterKey(Zeroizing::new(bytes))),
+        None => {
+            settings.mistake(KEY, &format!("must be 32 bytes in base64; {MAKE_ONE}"));
+            None
+        }
+    }
+}
+
+pub(super) fn password(settings: &mut Settings) -> Password {
+    // bcrypt's own limits are 4 and 31; every step doubles the work, and beyond 20 a login takes minutes.
+    let cost =
+        settings.take_if("password.cost", 12, "must be between 4 and 20", |cost| (4..=20).contains(cost));
+    let min_length = settings
+        .take_if("password.min_length", 10, "must be between 8 and 256", |length| (8..=256).contains(length));
+    let min_score = settings.take_optional::<u32>("password.min_score");
+    if min_score.is_some_and(|score| score > 4) {
+        settings.mistake("password.min_score", "must be between 0 and 4");
+    }
+    let blocklist = settings.take_optional::<PathBuf>("password.blocklist");
+    let blocklist = blocklist.map(|path| lines(settings, "password.blocklist", &path)).unwrap_or_default();
+    let threads = settings.take_optional::<u32>("password.threads");
+    if threads.is_some_and(|threads| !(1..=256).contains(&threads)) {
+        settings.mistake("password.threads", "must be between 1 and 256");
+    }
+    let queue = settings.take_if("password.queue", 64_u32, "must be between 1 and 65536", |queue| {
+        (1..=65_536).contains(queue)
+    });
+    Password {
+        cost,
+        min_length: min_length as usize,
+        min_score: min_score.and_then(|score| score.try_into().ok()),
+        blocklist,
+        threads: threads.map(|threads| threads as usize),
+        queue: queue as usize,
+    }
+}
+
+pub(super) fn telemetry(settings: &mut Settings) -> Telemetry {
+    let log = settings.take_if(
+        "telemetry.log",
+        "info".to_owned(),
+        "must be a level (error, warn, info, debug, trace) or target=level pairs separated by commas",
+        |filter| EnvFilter::try_new(filter).is_ok(),
+    );
+    Telemetry { log, format: settings.take_optional("telemetry.format") }
+}
+
+fn lines(settings: &mut Settings, key: &str, path: &Path) -> Vec<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        Err(error) => {
+            settings.mistake(key, &format!("names a file that cannot be read ({})", error.kind()));
+            Vec::new()
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
+    }) && !text.contains(['?', '#'])
+}

@@ -1,0 +1,168 @@
+use super::*;
+use std::io::Write as _;
+
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn read(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let path = written(file);
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
+    Config::read(Some(path.path()), environment.collect::<Vec<(OsString, OsString)>>())
+}
+
+fn written(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+/// The only mistake, as printed.
+fn mistake(file: &str, environment: &[(&str, &str)]) -> String {
+    let error = read(file, environment).expect_err("this configuration must be refused");
+    assert_eq!(error.mistakes.len(), 1, "{error}");
+    error.mistakes[0].to_string()
+}
+
+#[test]
+fn nothing_given_yields_the_documented_defaults() {
+    let config = Config::read(None, []).unwrap();
+    assert_eq!(config.server.public.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.server.management.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.server.trusted_hops, 0);
+    assert!(matches!(&config.store, Store::Sqlite(path) if path == Path::new("data/doorward.db")));
+    assert_eq!(config.token.issuer, "http://localhost:8080");
+    assert_eq!(config.token.audiences, ["api"]);
+    assert_eq!(config.token.client_id, "first-party");
+    assert_eq!(config.token.algorithm, Algorithm::Es256);
+    assert_eq!(config.token.access_ttl, Duration::from_secs(900));
+    assert_eq!(config.token.refresh_ttl, Duration::from_secs(86_400));
+    assert_eq!(config.token.session_ttl, Duration::from_secs(2_592_000));
+    assert_eq!((config.password.cost, config.password.min_length, config.password.queue), (12, 10, 64));
+    assert!(config.registration_open);
+    assert_eq!(config.roles, ["user", "admin"]);
+    assert_eq!(config.telemetry.log, "info");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let file = "roles = ['PATIENT']\n[server]\npublic = '127.0.0.1:1'\ntrusted_hops = 2\n[token]\naudiences = ['web']";
+    let environment = [
+        ("DOORWARD_SERVER__PUBLIC", "127.0.0.1:2"),
+        ("DOORWARD_TOKEN__AUDIENCES", "web, mobile"),
+        ("DOORWARD_PASSWORD__COST", "11"),
+        ("DOORWARD_REGISTRATION__OPEN", "false"),
+        ("DOORWARD_ROLES", "PROVIDER,PATIENT"),
+        ("PATH", "/bin"),
+    ];
+    let config = read(file, &environment).unwrap();
+    assert_eq!(config.server.public.port(), 2);
+    assert_eq!(config.server.trusted_hops, 2);
+    assert_eq!(config.token.audiences, ["web", "mobile"]);
+    assert_eq!(config.password.cost, 11);
+    assert!(!config.registration_open);
+    assert_eq!(config.roles, ["PROVIDER", "PATIENT"]);
+}
+
+#[test]
+fn a_secret_may_lie_in_a_file_and_the_environment_still_wins() {
+    let secret = written("from the file, and 32 bytes at least\n");
+    let path = secret.path().to_str().unwrap();
+    let given = [("DOORWARD_TOKEN__SECRET_FILE", path), ("DOORWARD_TOKEN__ALGORITHM", "HS256")];
+    let config = read("[token]\nsecret = 'the file of settings has another one'", &given).unwrap();
+    assert_eq!(config.token.secret.unwrap().expose(), "from the file, and 32 bytes at least");
+
+    let both = [("DOORWARD_SERVER__MANAGEMENT_TOKEN", "a"), ("DOORWARD_SERVER__MANAGEMENT_TOKEN_FILE", path)];
+    assert!(mistake("", &both).starts_with("server.management_token: is given both"));
+    let missing = [("DOORWARD_SERVER__MANAGEMENT_TOKEN_FILE", "/does/not/exist")];
+    assert!(
+        mistake("", &missing).starts_with("server.management_token_file: names a file that cannot be read")
+    );
+}
+
+#[test]
+fn every_mistake_names_its_key() {
+    for (file, key) in [
+        ("[server]\npublic = 8080", "server.public: must be an address"),
+        ("[server]\npublick = '127.0.0.1:1'", "server.publick: there is no such key"),
+        ("[server]\ntrusted_hops = -1", "server.trusted_hops: must be a whole number"),
+        ("[store]\nurl = 'postgres://localhost'", "store.url: must be sqlite://PATH or mongodb://"),
+        ("[store]\nurl = 'mongodb://localhost/doorward'", "keys.master_key: is required with MongoDB"),
+        ("[token]\nissuer = 'localhost'", "token.issuer: must be the URL"),
+        ("[token]\naudiences = []", "token.audiences: must name one audience"),
+        ("[token]\naudiences = [1]", "token.audiences: must be a list of texts"),
+        ("[token]\nalgorithm = 'none'", "token.algorithm: must be ES256, RS256, EdDSA or HS256"),
+        ("[token]\nalgorithm = 'HS256'", "token.secret: is required"),
+        ("[token]\nsecret = 'this one is long enough for HS256'", "token.secret: is used by"),
+        ("[token]\naccess_ttl = '2h'", "token.access_ttl: must be between 1m and 60m"),
+        ("[token]\naccess_ttl = 900", "token.access_ttl: must be a duration"),
+        ("[token]\nrefresh_ttl = '1s'", "token.refresh_ttl: must not be shorter"),
+        ("[token]\nsession_ttl = '1h'", "token.session_ttl: must be between"),
+        ("[keys]\nmaster_key = 'AAAA'", "keys.master_key: must be 32 bytes in base64"),
+        ("[password]\ncost = 32", "password.cost: must be between 4 and 20"),
+        ("[password]\nmin_score = 5", "password.min_score: must be between 0 and 4"),
+        ("[password]\nblocklist = '/does/not/exist'", "password.blocklist: names a file"),
+        ("[registration]\nopen = 'perhaps'", "registration.open: must be true or false"),
+        ("[telemetry]\nlog = 'doorward=loud'", "telemetry.log: must be a level"),
+        ("[telemetry]\nformat = 'xml'", "telemetry.format: must be json or text"),
+        ("roles = 'a,,b'", "roles: must be a list of texts"),
+    ] {
+        let message = mistake(file, &[]);
+        assert!(message.starts_with(key), "{file:?} gave {message:?}");
+    }
+}
+
+#[test]
+fn a_mistyped_variable_is_fatal_and_named() {
+    let message = mistake("", &[("DOORWARD_SERVER_PUBLIC", "127.0.0.1:1")]);
+    assert_eq!(message, "server_public: there is no such key (from the variable DOORWARD_SERVER_PUBLIC)");
+    let message = mistake("", &[("DOORWARD_SERVER__PUBLIC", "")]);
+    assert!(
+        message.starts_with("server.public: ") && message.contains("DOORWARD_SERVER__PUBLIC"),
+        "{message}"
+    );
+}
+
+#[test]
+fn variables_of_the_neighbours_are_left_alone() {
+    read("", &[("DOORWARD_MANAGEMENT_TOKEN", "t"), ("DOORWARD_TEST_MONGODB_URL", "mongodb://localhost")])
+        .unwrap();
+}
+
+#[test]
+fn keys_of_a_later_version_are_refused_with_a_sentence() {
+    assert_eq!(
+        mistake("[events]\nurl = 'amqp://localhost'", &[]),
+        "events.url: publishing events is not part of this version; remove the key"
+    );
+    for file in ["[limits.login]\nfree = 5", "[mail]\nfrom = 'a@b.com'", "[alerts]\nhours = '06:00-22:00'"] {
+        assert!(mistake(file, &[]).contains("is not part of this version"), "{file}");
+    }
+    assert!(mistake("[login]\nrequire_verified_email = true", &[]).contains("is not part of this version"));
+    read("[login]\nrequire_verified_email = false", &[]).unwrap();
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let error = read("[server]\npublic = 1\n[token]\nissuer = 2\n[unknown]\nkey = 3", &[]).unwrap_err();
+    let keys: Vec<_> = error.mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+    assert_eq!(keys, ["server.public", "token.issuer", "unknown.key"]);
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_named_without_its_text() {
+    let message = mistake("[token]\nsecret = hush-hush", &[]);
+    assert!(message.contains("is not valid TOML near line 2"), "{message}");
+    assert!(!message.contains("hush"), "{message}");
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    let file = format!(
+        "[store]\nurl = 'mongodb://root:hush-url@db/doorward'\n[keys]\nmaster_key = '{MASTER_KEY}'\n\
+         [server]\nmanagement_token = 'hush-management'\n\
+         [token]\nalgorithm = 'HS256'\nsecret = 'hush-token-hush-token-hush-token'"
+    );
+    let config = read(&file, &[]).unwrap();
+    let printed = format!("{config:?}{:?}", config.effective());
+    assert!(!printed.contains("hush") && !printed.contains(MASTER_KEY), "{printed}");
+    assert_eq!(config.master_key.unwrap().expose()[31], 31);
+}

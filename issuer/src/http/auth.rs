@@ -1,0 +1,266 @@
+use std::future::Future;
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Deserialize;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::bearer::Bearer;
+use super::body::Body;
+use super::problem::Problem;
+use super::reason::Reason;
+use crate::domain::authenticate::{AuthError, Authenticate, Caller};
+use crate::domain::context::RequestContext;
+use crate::domain::login::{Login, LoginRequest};
+use crate::domain::password::Password;
+use crate::domain::register::{NewUserRequest, Register};
+use crate::domain::role::Permission;
+use crate::domain::token::Tokens;
+use crate::domain::user::User;
+
+/// `/auth/*`: accounts, sessions and tokens.
+pub(super) struct AuthApi {
+    pub(super) register: Arc<Register>,
+    pub(super) registration_open: bool,
+    pub(super) login: Arc<Login>,
+    pub(super) authenticate: Arc<Authenticate>,
+    pub(super) flows: TaskTracker,
+}
+
+#[OpenApi(prefix_path = "/auth")]
+impl AuthApi {
+    /// Make an account
+    ///
+    /// Problems: `validation_failed`, `email_taken`, `username_taken`, `forbidden` where registration is closed,
+    /// `overloaded`.
+    #[oai(path = "/register", method = "post", operation_id = "register")]
+    async fn register(
+        &self,
+        context: Data<&RequestContext>,
+        Body(body): Body<RegisterBody>,
+    ) -> Result<RegisterAnswer, Problem> {
+        if !self.registration_open {
+            return Err(Reason::Forbidden.into());
+        }
+        let (register, context) = (self.register.clone(), context.clone());
+        let request = NewUserRequest {
+            email: body.email,
+            password: Password::new(body.password),
+            username: body.username,
+        };
+        let user = self.to_the_end(async move { register.register(request, &context).await }).await??;
+        Ok(RegisterAnswer::Created(Json(user.into())))
+    }
+
+    /// Log in
+    ///
+    /// By e-mail address or by username. Problems: `invalid_credentials`, `validation_failed`, `overloaded`.
+    #[oai(path = "/login", method = "post", operation_id = "login")]
+    async fn login(
+        &self,
+        context: Data<&RequestContext>,
+        Body(body): Body<LoginBody>,
+    ) -> Result<Json<TokenAnswer>, Problem> {
+        let (login, context) = (self.login.clone(), context.clone());
+        let request = body.request()?;
+        let tokens = self.to_the_end(async move { login.login(request, &context).await }).await??;
+        Ok(Json(tokens.into()))
+    }
+
+    /// Who am I
+    ///
+    /// The account as it is now, which may be newer than the token.
+    #[oai(path = "/me", method = "get", operation_id = "me")]
+    async fn me(&self, Bearer(caller): Bearer) -> Result<Json<Me>, Problem> {
+        Ok(Json(caller.into()))
+    }
+
+    /// Check a token
+    ///
+    /// For services without a gateway; the shipped gateway does not let this through.
+    #[oai(path = "/validate", method = "post", operation_id = "validate")]
+    async fn validate(&self, Body(body): Body<ValidateBody>) -> Result<Json<ValidateAnswer>, Problem> {
+        match self.authenticate.authenticate(&body.token).await {
+            Ok(caller) => Ok(Json(ValidateAnswer { valid: true, user: Some(caller.into()) })),
+            Err(AuthError::Store(error)) => Err(error.into()),
+            Err(AuthError::Invalid(_) | AuthError::Expired | AuthError::Revoked) => {
+                Ok(Json(ValidateAnswer { valid: false, user: None }))
+            }
+        }
+    }
+}
+
+impl AuthApi {
+    /// Lets what writes run to its end, whether the client waits for it or not; the end of the process waits too.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        flow: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        // Failing to join means that it panicked, and the panic hook has logged that.
+        self.flows.spawn(flow.in_current_span()).await.map_err(|_panic| Reason::Internal.into())
+    }
+}
+
+#[derive(Deserialize, Object)]
+struct RegisterBody {
+    /// An e-mail address; spellings that mean the same address are one.
+    email: String,
+    /// 10 to 256 characters, and not easy to guess.
+    password: String,
+    /// 3 to 32 letters, digits, `.`, `_` or `-`.
+    username: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum RegisterAnswer {
+    /// The account was made.
+    #[oai(status = 201)]
+    Created(Json<Registered>),
+}
+
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct Registered {
+    id: String,
+    email: String,
+    username: Option<String>,
+    created_at: String,
+}
+
+/// Exactly one of `email`, `username` and `login` says who it is; `login` takes either.
+#[derive(Deserialize, Object)]
+struct LoginBody {
+    email: Option<String>,
+    username: Option<String>,
+    login: Option<String>,
+    password: String,
+}
+
+impl LoginBody {
+    fn request(self) -> Result<LoginRequest, Problem> {
+        let mut names = [self.email, self.username, self.login].into_iter().flatten();
+        match (names.next(), names.next()) {
+            (Some(login), None) => Ok(LoginRequest { login, password: Password::new(self.password) }),
+            (None, _) => Err(Problem::invalid_field("login", "is required; or email, or username")),
+            (Some(_), Some(_)) => {
+                Err(Problem::invalid_field("login", "must be the only one of email, username and login"))
+            }
+        }
+    }
+}
+
+#[derive(Object)]
+struct TokenAnswer {
+    /// The access token, a JWT.
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// Seconds until the access token expires.
+    expires_in: u64,
+    /// Good for one use at `/auth/refresh`.
+    refresh_token: String,
+    /// Seconds until the refresh token expires if it is not used.
+    refresh_expires_in: u64,
+}
+
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct Me {
+    id: String,
+    email: String,
+    email_verified: bool,
+    username: Option<String>,
+    status: String,
+    roles: Vec<String>,
+    permissions: Vec<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Deserialize, Object)]
+struct ValidateBody {
+    /// An access token of this issuer.
+    token: String,
+}
+
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct ValidateAnswer {
+    /// Whether the token is good now.
+    valid: bool,
+    /// Whose it is, if it is good.
+    user: Option<TokenUser>,
+}
+
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+struct TokenUser {
+    id: String,
+    username: Option<String>,
+    email: String,
+    /// The first of the roles.
+    role: Option<String>,
+    roles: Vec<String>,
+    permissions: Vec<String>,
+    /// When the token expires.
+    expires_at: String,
+}
+
+impl From<User> for Registered {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            email: user.email.as_str().to_owned(),
+            username: user.username.map(|name| name.as_str().to_owned()),
+            created_at: user.created_at.to_string(),
+        }
+    }
+}
+
+impl From<Tokens> for TokenAnswer {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            token_type: "Bearer".to_owned(),
+            expires_in: tokens.expires_in.as_secs(),
+            refresh_token: tokens.refresh_token.expose().to_owned(),
+            refresh_expires_in: tokens.refresh_expires_in.as_secs(),
+        }
+    }
+}
+
+impl From<Caller> for Me {
+    fn from(caller: Caller) -> Self {
+        let user = caller.user();
+        Self {
+            id: user.id.to_string(),
+            email: user.email.as_str().to_owned(),
+            email_verified: user.email_verified,
+            username: user.username.as_ref().map(|name| name.as_str().to_owned()),
+            status: user.status.as_str().to_owned(),
+            roles: user.roles.iter().map(ToString::to_string).collect(),
+            permissions: caller.permissions().iter().map(Permission::to_string).collect(),
+            created_at: user.created_at.to_string(),
+            updated_at: user.updated_at.to_string(),
+        }
+    }
+}
+
+impl From<Caller> for TokenUser {
+    fn from(caller: Caller) -> Self {
+        let user = caller.user();
+        let roles: Vec<String> = user.roles.iter().map(ToString::to_string).collect();
+        Self {
+            id: user.id.to_string(),
+            username: user.username.as_ref().map(|name| name.as_str().to_owned()),
+            email: user.email.as_str().to_owned(),
+            role: roles.first().cloned(),
+            roles,
+            permissions: caller.permissions().iter().map(Permission::to_string).collect(),
+            expires_at: caller.claims().expires_at.to_string(),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+use poem::endpoint::make_sync;
+use poem::http::header;
+use poem::{Endpoint, Response};
+
+/// The page only talks to this origin, whatever its scripts might like: everything it needs is in it.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `/openapi.json`: the API, for machines.
+pub(super) fn specification(json: String) -> impl Endpoint {
+    make_sync(move |_| Response::builder().content_type("application/json").body(json.clone()))
+}
+
+/// `/docs`: the API, for people, with a form to try each operation.
+pub(super) fn page(html: String) -> impl Endpoint {
+    make_sync(move |_| {
+        Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .header(header::CONTENT_SECURITY_POLICY, POLICY)
+            .body(html.clone())
+    })
+}

@@ -1,0 +1,129 @@
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Middleware, PathPattern, Request, Response, Result};
+use tracing::Instrument;
+
+use super::peer::client_address;
+use super::problem::{Problem, render};
+use crate::domain::clock::{Random, random_uuid};
+use crate::domain::context::RequestContext;
+use crate::domain::ids::UserId;
+use crate::telemetry::Stopwatch;
+
+/// What is the same for every request: its id, its client's address, its deadline, its log line, and that whatever goes
+/// wrong in it, a panic too, leaves as a problem.
+#[derive(Clone)]
+pub(super) struct Edge {
+    pub(super) trusted_hops: usize,
+    pub(super) random: Arc<dyn Random>,
+}
+
+/// Who turned out to be calling; noted by whoever finds out, read for the log line.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<OnceLock<UserId>>);
+
+impl Seen {
+    pub(super) fn note(&self, user: UserId) {
+        self.0.get_or_init(|| user);
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Edge {
+    type Output = EdgeEndpoint<E>;
+
+    fn transform(&self, inner: E) -> EdgeEndpoint<E> {
+        EdgeEndpoint { edge: self.clone(), inner }
+    }
+}
+
+/// An endpoint with the edge around it.
+pub(super) struct EdgeEndpoint<E> {
+    edge: Edge,
+    inner: E,
+}
+
+/// Longer than any operation should take; what writes goes on to its end all the same.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let stopwatch = Stopwatch::start();
+        let context = self.edge.context(&request);
+        let seen = Seen::default();
+        let method = request.method().clone();
+        request.set_data(context.clone());
+        request.set_data(seen.clone());
+        let span = tracing::info_span!("request", request_id = context.request_id);
+        let response = self.answer(request).instrument(span.clone()).await;
+        let response = span.in_scope(|| finish(response, &context.request_id));
+        log(&method, &response, &context.request_id, &seen, stopwatch);
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> EdgeEndpoint<E> {
+    async fn answer(&self, request: Request) -> Response {
+        let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        match tokio::time::timeout(DEADLINE, call).await {
+            Ok(Ok(Ok(response))) => response.into_response(),
+            Ok(Ok(Err(error))) => error.into_response(),
+            // The panic hook has logged where it happened.
+            Ok(Err(_panic)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(_elapsed) => poem::Error::from(Problem::overloaded(Duration::from_secs(1))).into_response(),
+        }
+    }
+}
+
+impl Edge {
+    fn context(&self, request: &Request) -> RequestContext {
+        RequestContext {
+            request_id: self.request_id(request),
+            address: client_address(request, self.trusted_hops),
+            user_agent: request.header(header::USER_AGENT.as_str()).map(str::to_owned),
+        }
+    }
+
+    /// The id that came with the request, if it can do no harm in a log or a header; a new one otherwise.
+    fn request_id(&self, request: &Request) -> String {
+        let sane =
+            |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        match request.header(REQUEST_ID).filter(sane) {
+            Some(id) => id.to_owned(),
+            None => random_uuid(&*self.random).to_string(),
+        }
+    }
+}
+
+const REQUEST_ID: &str = "x-request-id";
+
+fn finish(response: Response, request_id: &str) -> Response {
+    let mut response = render(response, request_id);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Tokens and personal data must not lie in caches; what may, says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The one line per request. The pattern of the route, never the path: a path may hold anything.
+fn log(method: &Method, response: &Response, request_id: &str, seen: &Seen, stopwatch: Stopwatch) {
+    tracing::info!(
+        method = method.as_str(),
+        route = response.data::<PathPattern>().map_or("-", |pattern| &pattern.0),
+        status = response.status().as_u16(),
+        reason = response.data::<Problem>().map(Problem::name),
+        latency_ms = stopwatch.milliseconds(),
+        request_id,
+        user_id = seen.0.get().map(tracing::field::display),
+        "request"
+    );
+}

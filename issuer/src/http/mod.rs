@@ -1,0 +1,35 @@
+//! HTTP: the issuer's two listeners.
+//!
+//! A request comes in through [`edge`], which knows everything that is the same for all of them, goes to its operation,
+//! and leaves through [`problem`] if anything was wrong. All routes are in [`routes`].
+
+/// Every route of both listeners; read this first.
+pub mod routes;
+
+/// `/auth/*`: accounts, sessions and tokens.
+mod auth;
+/// `/openapi.json` and `/docs`.
+mod docs;
+/// `/health`.
+mod health;
+/// `/.well-known/jwks.json`.
+mod keys;
+/// What is on the management listener alone, and the token that guards it.
+mod management;
+
+/// Around every request: its id, its deadline, its log line, and what happens to a panic.
+mod edge;
+/// The client's address, behind proxies.
+mod peer;
+
+/// From `Authorization` to a caller.
+mod bearer;
+/// From a JSON body to a typed value.
+mod body;
+/// From a JSON value to a typed one, naming the field that is wrong and repeating nothing.
+mod fields;
+
+/// The only way from something wrong to the wire.
+mod problem;
+/// The table of everything that can be wrong: name, status, words.
+mod reason;

@@ -1,0 +1,192 @@
+//! An upstream that records what arrives, byte for byte: the witness in every test about headers.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Error, Result};
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Request line and headers, up to and without the empty line.
+    pub head: Vec<u8>,
+    /// The body, without chunk framing.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> String {
+        self.request_line().split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    /// Path and query.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.request_line().split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    /// Every value of headers with this name, compared without regard to case, in order of arrival.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Vec<Vec<u8>> {
+        self.headers()
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    /// The names of all headers in lower case, with `_` read as `-`, as a careless service behind would read them.
+    #[must_use]
+    pub fn folded_names(&self) -> Vec<String> {
+        self.headers()
+            .map(|(name, _)| String::from_utf8_lossy(&name).to_lowercase().replace('_', "-"))
+            .collect()
+    }
+
+    fn request_line(&self) -> String {
+        let line = self.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        String::from_utf8_lossy(line).into_owned()
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
+        self.head.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            Some((line[..colon].to_vec(), line[colon + 1..].trim_ascii().to_vec()))
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    answers: Vec<(String, String)>,
+    stop: AtomicBool,
+}
+
+/// A recording upstream on a port of its own, until it is dropped.
+#[derive(Debug)]
+pub struct Echo {
+    shared: Arc<Shared>,
+    port: u16,
+}
+
+impl Echo {
+    /// Starts one that answers each of these paths with its JSON text, and every other path with `{}`.
+    ///
+    /// # Errors
+    /// When no socket is to be had.
+    pub fn start(answers: &[(&str, &str)]) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
+        let port = listener.local_addr().map_err(Error::io("listen"))?.port();
+        let answers = answers.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        let shared = Arc::new(Shared { received: Mutex::default(), answers, stop: AtomicBool::new(false) });
+        let for_thread = Arc::clone(&shared);
+        std::thread::spawn(move || accept(&listener, &for_thread));
+        Ok(Self { shared, port })
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All requests so far whose path, without the query, is this one.
+    #[must_use]
+    pub fn received(&self, path: &str) -> Vec<Received> {
+        let on_path = |request: &&Received| request.path().split('?').next() == Some(path);
+        self.shared.lock().iter().filter(on_path).cloned().collect()
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts, so that it sees the order.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming().filter_map(io::Result::ok) {
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let shared = Arc::clone(shared);
+        // A connection that breaks is the other side's business; what arrived whole is recorded.
+        std::thread::spawn(move || serve(&stream, &shared).ok());
+    }
+}
+
+fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read_request(&mut reader)? {
+        let path = request.path();
+        let answer = shared.answers.iter().find(|(known, _)| *known == path).map_or("{}", |(_, text)| text);
+        // Recorded before it is answered: who has the answer finds the record.
+        shared.lock().push(request);
+        let mut out = stream;
+        write!(
+            out,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        )?;
+    }
+    Ok(())
+}
+
+fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Received>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if reader.read_until(b'\n', &mut head)? == 0 {
+            return Ok(None);
+        }
+    }
+    head.truncate(head.len() - 4);
+    let mut request = Received { head, body: Vec::new() };
+    let length = request
+        .header("content-length")
+        .first()
+        .and_then(|value| String::from_utf8_lossy(value).parse().ok());
+    request.body = match length {
+        Some(length) => read_exactly(reader, length)?,
+        None if !request.header("transfer-encoding").is_empty() => read_chunks(reader)?,
+        None => Vec::new(),
+    };
+    Ok(Some(request))
+}
+
+fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        body.extend(read_exactly(reader, size)?);
+        reader.read_line(&mut line)?;
+        if size == 0 {
+            return Ok(body);
+        }
+    }
+}
+
+fn read_exactly(reader: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

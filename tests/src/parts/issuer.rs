@@ -1,0 +1,161 @@
+//! The issuer on either store.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fmt, io::Write as _};
+
+use crate::http::Client;
+use crate::ports::Port;
+use crate::process::{Launch, Running};
+use crate::{Error, Result, files};
+
+/// Where the issuer keeps its users.
+#[derive(Clone)]
+pub enum Store {
+    /// A file of its own.
+    Sqlite,
+    /// A database in a replica set.
+    Mongodb {
+        /// The connection string, with the database's name.
+        url: String,
+        /// The key that wraps the key ring, in base64.
+        master_key: String,
+    },
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "Sqlite",
+            Self::Mongodb { .. } => "Mongodb",
+        })
+    }
+}
+
+/// How to run an issuer.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// The issuer's binary.
+    pub binary: &'a Path,
+    /// Where its configuration, and with SQLite its data, go.
+    pub dir: &'a Path,
+    /// Its log.
+    pub log: PathBuf,
+    /// The port of the public listener.
+    pub public: Port,
+    /// The store.
+    pub store: Store,
+    /// A cheap password hash, for tests alone.
+    pub password_cost: Option<u8>,
+}
+
+/// A running issuer.
+#[derive(Debug)]
+pub struct Issuer {
+    /// The process.
+    pub process: Running,
+    binary: PathBuf,
+    config: PathBuf,
+    public: Port,
+    management: Port,
+}
+
+impl Issuer {
+    /// Starts an issuer and waits until it is healthy.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries the end of its log.
+    pub fn start(setup: Setup<'_>) -> Result<Self> {
+        let management = Port::any()?;
+        let config = setup.dir.join("issuer.toml");
+        files::write_private(&config, configuration(&setup, management.number()).as_bytes())?;
+        let process = Launch::new("the issuer", setup.binary, setup.log)
+            .args(["--config"])
+            .args([&config])
+            .args(["serve"])
+            .start()?;
+        let binary = setup.binary.to_owned();
+        let mut issuer = Self { process, binary, config, public: setup.public, management };
+        let client = Client::new(&issuer.public.url());
+        issuer.process.ready(Duration::from_secs(30), || {
+            client.get("/health").ok().filter(|reply| reply.status == 200)
+        })?;
+        Ok(issuer)
+    }
+
+    /// The public listener, which is also the `iss` of its tokens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        token_issuer(self.public.number())
+    }
+
+    /// The public listener's port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.public.number()
+    }
+
+    /// The management listener.
+    #[must_use]
+    pub fn management_url(&self) -> String {
+        self.management.url()
+    }
+
+    /// Makes a user with a role, by the command line.
+    ///
+    /// # Errors
+    /// With the issuer's own words when it refuses.
+    pub fn create_user(&self, email: &str, password: &str, role: &str) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        crate::process::without_own_settings(&mut command);
+        let mut child = command
+            .arg("--config")
+            .arg(&self.config)
+            .args(["users", "create", "--email", email, "--role", role])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Error::io("run the issuer's command line"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(password.as_bytes()).map_err(Error::io("hand over a password"))?;
+        }
+        let output = child.wait_with_output().map_err(Error::io("run the issuer's command line"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Error::Command { command: format!("doorward-issuer users create --email {email}"), reason })
+    }
+}
+
+/// The `iss` of the issuer that listens on this port.
+#[must_use]
+pub fn token_issuer(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
+fn configuration(setup: &Setup<'_>, management: u16) -> String {
+    let public = setup.public.number();
+    let issuer = token_issuer(public);
+    let mut text = format!(
+        "[server]\n\
+         public = \"127.0.0.1:{public}\"\n\
+         management = \"127.0.0.1:{management}\"\n\
+         trusted_hops = 1 # Envoy\n\
+         \n\
+         [token]\n\
+         issuer = \"{issuer}\"\n\n"
+    );
+    text.push_str(&match &setup.store {
+        Store::Sqlite => format!("[store]\nurl = \"sqlite://{}\"\n", setup.dir.join("doorward.db").display()),
+        Store::Mongodb { url, master_key } => {
+            format!("[store]\nurl = \"{url}\"\n\n[keys]\nmaster_key = \"{master_key}\"\n")
+        }
+    });
+    if let Some(cost) = setup.password_cost {
+        text.push_str(&format!("\n[password]\ncost = {cost}\n"));
+    }
+    text
+}

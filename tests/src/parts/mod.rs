@@ -1,0 +1,21 @@
+//! The parts of a stack: how each is configured, started, and known to be ready.
+
+/// An upstream that records what arrives, byte for byte.
+pub mod echo;
+/// The proxy with the plugin in it.
+pub mod envoy;
+/// The issuer on either store.
+pub mod issuer;
+/// MongoDB as a replica set of one.
+pub mod mongod;
+/// RabbitMQ in a directory of its own.
+pub mod rabbitmq;
+/// The example service behind the gateway.
+pub mod user_service;
+
+pub use echo::{Echo, Received};
+pub use envoy::Envoy;
+pub use issuer::{Issuer, Store};
+pub use mongod::Mongod;
+pub use rabbitmq::Rabbitmq;
+pub use user_service::UserService;

@@ -1,0 +1,121 @@
+//! MongoDB as a replica set of one: transactions need a replica set, and tests need no second member.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bson::{Document, doc};
+
+use crate::ports::Port;
+use crate::process::{Launch, Running};
+use crate::{Error, Result, files};
+
+/// A running MongoDB.
+#[derive(Debug)]
+pub struct Mongod {
+    /// The process.
+    pub process: Running,
+    port: Port,
+}
+
+impl Mongod {
+    /// Starts MongoDB with its data in this directory and waits until it takes writes.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries the end of its log.
+    pub fn start(binary: &Path, dir: &Path, log: PathBuf) -> Result<Self> {
+        // A replica set remembers its members' addresses, so a data directory keeps its port.
+        let remembered = dir.join("port");
+        let before = std::fs::read_to_string(&remembered).ok().and_then(|text| text.trim().parse().ok());
+        let port = before.map_or_else(Port::any, Port::exactly)?;
+        let data = dir.join("data");
+        files::private_dir(&data)?;
+        files::write_private(&remembered, port.number().to_string().as_bytes())?;
+        let process = Launch::new("MongoDB", binary, log)
+            .args(["--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", &port.number().to_string()])
+            .args(["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "100"])
+            .args(["--setParameter", "diagnosticDataCollectionEnabled=false", "--dbpath"])
+            .args([&data])
+            .start()?;
+        let mut mongod = Self { process, port };
+        mongod.become_primary()?;
+        Ok(mongod)
+    }
+
+    /// The connection string of one database.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("mongodb://127.0.0.1:{}/{database}?replicaSet=rs0", self.port.number())
+    }
+
+    fn become_primary(&mut self) -> Result<()> {
+        let limit = Duration::from_secs(30);
+        let number = self.port.number();
+        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{number}") };
+        let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] }, "$db": "admin" };
+        // A data directory that was used before answers that it is initialised already: just as good.
+        self.process.ready(limit, || command(number, &initiate).ok())?;
+        let hello = doc! { "hello": 1, "$db": "admin" };
+        self.process.ready(limit, || {
+            let answer = command(number, &hello).ok()?;
+            answer.get_bool("isWritablePrimary").ok()?.then_some(())
+        })
+    }
+}
+
+/// Sends one command and returns its answer, in MongoDB's `OP_MSG` form: a header of four numbers, flags, the kind
+/// of the one section, and a document. Two commands once per start are not worth a driver.
+fn command(port: u16, command: &Document) -> Result<Document> {
+    const OP_MSG: i32 = 2013;
+    let failed = || Error::io("talk to MongoDB");
+    let body = command.to_vec().map_err(|failure| Error::unexpected("MongoDB", failure.to_string()))?;
+    let length =
+        i32::try_from(16 + 5 + body.len()).map_err(|_| Error::unexpected("MongoDB", "command too long"))?;
+
+    let mut message = Vec::new();
+    for number in [length, 1, 0, OP_MSG, 0] {
+        message.extend_from_slice(&number.to_le_bytes());
+    }
+    message.push(0);
+    message.extend_from_slice(&body);
+
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(failed())?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed())?;
+    stream.write_all(&message).map_err(failed())?;
+    let mut header = [0; 16 + 5];
+    stream.read_exact(&mut header).map_err(failed())?;
+    read_document(&mut stream).map_err(failed())
+}
+
+fn read_document(stream: &mut TcpStream) -> io::Result<Document> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let total = usize::try_from(i32::from_le_bytes(length)).map_err(io::Error::other)?;
+    let mut bytes = length.to_vec();
+    stream.take((total.saturating_sub(4)) as u64).read_to_end(&mut bytes)?;
+    Document::from_reader(bytes.as_slice()).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prepared::Prepared;
+    use crate::process::Workdir;
+
+    #[test]
+    fn data_outlives_a_restart() {
+        let prepared = Prepared::from_env().unwrap();
+        let workdir = Workdir::new().unwrap();
+        let start =
+            || Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
+        let insert = doc! { "insert": "things", "documents": [{ "_id": 1 }], "$db": "kept" };
+        let first = start();
+        command(first.port.number(), &insert).unwrap();
+        drop(first);
+
+        let second = start();
+        let count = command(second.port.number(), &doc! { "count": "things", "$db": "kept" }).unwrap();
+        assert_eq!(count.get_i32("n").unwrap(), 1);
+    }
+}

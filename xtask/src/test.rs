@@ -1,0 +1,56 @@
+//! `cargo xtask test`: every test, with everything they need.
+
+use std::process::Command;
+
+use clap::Args;
+use doorward_tests::build::{programs, wasm};
+use doorward_tests::parts::Mongod;
+use doorward_tests::prepared::{Prepared, Programs};
+use doorward_tests::process::Workdir;
+use doorward_tests::progress::Progress;
+use doorward_tests::{files, tools};
+
+use crate::WasmToolchain;
+use crate::error::Error;
+
+/// What to test.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    toolchain: WasmToolchain,
+    /// Handed to `cargo test --workspace`: filters, or `-- --nocapture`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// Runs the tests and returns cargo's exit code.
+pub(crate) fn test(options: &Options) -> Result<u8, Error> {
+    let progress = Progress::detect();
+    tools::prerequisites::check()?;
+    tools::rabbitmq::find(progress)?;
+    let mongod = tools::mongod::find(progress)?;
+    let programs = Programs {
+        envoy: tools::envoy::find(progress)?,
+        plugin_wasm: wasm::plugin(options.toolchain.choice(), progress)?,
+        issuer: programs::issuer(progress)?,
+        user_service: programs::user_service(progress)?,
+    };
+
+    let workdir = Workdir::new()?;
+    let step = progress.step("starting MongoDB");
+    let server = Mongod::start(&mongod, &workdir.sub("mongodb")?, workdir.path().join("mongodb.log"))?;
+    drop(step);
+    let xtask = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
+    let prepared = Prepared { programs, mongod, mongodb_url: server.url(""), xtask };
+
+    progress.say("running the tests");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .current_dir(files::root())
+        .args(["test", "--workspace"])
+        .args(&options.args)
+        .envs(prepared.to_env())
+        .status()
+        .map_err(Error::io("run cargo test"))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}

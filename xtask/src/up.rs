@@ -1,0 +1,192 @@
+//! `cargo xtask up`: the whole stack on this machine.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use doorward_tests::build::{programs, wasm};
+use doorward_tests::parts::{Mongod, Rabbitmq, Store};
+use doorward_tests::ports::Port;
+use doorward_tests::prepared::Programs;
+use doorward_tests::process::{Guard, Running};
+use doorward_tests::progress::Progress;
+use doorward_tests::stack::{Behind, Plan, Stack, Upstream};
+use doorward_tests::{files, random, tools};
+use serde_json::json;
+
+use crate::admin::Admin;
+use crate::error::Error;
+use crate::report::Report;
+use crate::signals::Signals;
+use crate::state::StateDir;
+use crate::{WasmToolchain, detach};
+
+/// How to start a stack.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Put MongoDB and RabbitMQ under it, instead of SQLite alone
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Return as soon as everything is ready; `cargo xtask down` ends it
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Where to keep everything; a second directory is a second stack
+    #[arg(long, default_value = ".stack", value_name = "DIR")]
+    pub(crate) state: PathBuf,
+    /// The gateway's port [default: 8000, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) gateway_port: Option<u16>,
+    /// The issuer's port [default: 8080, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) issuer_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) toolchain: WasmToolchain,
+    /// This is the process that `--detach` leaves behind
+    #[arg(long, hide = true)]
+    pub(crate) in_background: bool,
+}
+
+/// Starts the stack and keeps it until it is told to stop.
+pub(crate) fn up(options: &Options) -> Result<(), Error> {
+    let state = StateDir::at(&options.state);
+    if options.detach {
+        return detach::up(options, &state);
+    }
+    if options.in_background {
+        detach::leave_terminal()?;
+    }
+    let signals = Signals::take_over()?;
+    let progress = Progress::detect();
+    let _lock = state.lock()?;
+    let programs = prepare(options, progress)?;
+
+    // Declared first, so that the files go last.
+    let stack_json = state.stack_json();
+    let _guard = Guard::over(&[&stack_json])?;
+    let beneath = if options.full { Some(Beneath::start(&state, progress)?) } else { None };
+    let mut stack = start(options, &state, &programs, beneath.as_ref(), progress)?;
+    let report = report(&state, &programs, &stack, beneath.as_ref())?;
+    files::write_private(&stack_json, format!("{:#}\n", json!(report)).as_bytes())?;
+
+    println!("{}", report.for_people(&stack.envoy.tls_url(), &stack.envoy.certificate.chain));
+    println!("Ctrl-C ends it, and so does `cargo xtask down` from elsewhere.");
+    signals.expect_orderly_end();
+    let outcome = watch(&signals, &mut stack, beneath);
+    progress.say("stopping");
+    drop(stack);
+    outcome
+}
+
+/// Fetches what is missing and builds what is ours.
+fn prepare(options: &Options, progress: Progress) -> Result<Programs, Error> {
+    tools::prerequisites::check()?;
+    Ok(Programs {
+        envoy: tools::envoy::find(progress)?,
+        plugin_wasm: wasm::plugin(options.toolchain.choice(), progress)?,
+        issuer: programs::issuer(progress)?,
+        user_service: programs::user_service(progress)?,
+    })
+}
+
+/// What `--full` puts under the stack.
+struct Beneath {
+    mongod: Mongod,
+    rabbitmq: Rabbitmq,
+    master_key: String,
+}
+
+impl Beneath {
+    fn start(state: &StateDir, progress: Progress) -> Result<Self, Error> {
+        let (mongod, rabbitmq) = (tools::mongod::find(progress)?, tools::rabbitmq::find(progress)?);
+        let logs = state.sub("logs")?;
+        let dir = state.sub("mongodb")?;
+        let step = progress.step("starting MongoDB");
+        let mongod = Mongod::start(&mongod, &dir, logs.join("mongodb.log"))?;
+        drop(step);
+        let _step = progress.step("starting RabbitMQ");
+        let rabbitmq = Rabbitmq::start(&rabbitmq, &state.sub("rabbitmq")?, logs.join("rabbitmq.log"))?;
+        // The key that wraps what lies in the store has to outlive this process like the store itself.
+        let file = dir.join("master.key");
+        let master_key = match fs::read_to_string(&file) {
+            Ok(kept) => kept,
+            Err(_) => {
+                let made = random::master_key();
+                files::write_private(&file, made.as_bytes())?;
+                made
+            }
+        };
+        Ok(Self { mongod, rabbitmq, master_key })
+    }
+}
+
+fn start(
+    options: &Options,
+    state: &StateDir,
+    programs: &Programs,
+    beneath: Option<&Beneath>,
+    progress: Progress,
+) -> Result<Stack, Error> {
+    let port = |asked: Option<u16>, usual| asked.map_or_else(|| Port::rather(usual), Port::exactly);
+    let store = match beneath {
+        None => Store::Sqlite,
+        Some(beneath) => {
+            Store::Mongodb { url: beneath.mongod.url("doorward"), master_key: beneath.master_key.clone() }
+        }
+    };
+    let plan = Plan {
+        dir: state.path(),
+        programs,
+        gateway: port(options.gateway_port, 8000)?,
+        issuer: port(options.issuer_port, 8080)?,
+        store,
+        behind: Behind::UserService,
+        password_cost: None,
+    };
+    Ok(Stack::start(plan, progress)?)
+}
+
+fn report(
+    state: &StateDir,
+    programs: &Programs,
+    stack: &Stack,
+    beneath: Option<&Beneath>,
+) -> Result<Report, Error> {
+    let store_dir = state.sub(if beneath.is_some() { "mongodb" } else { "issuer" })?;
+    Ok(Report {
+        gateway: stack.envoy.url(),
+        issuer: stack.issuer.url(),
+        management: stack.issuer.management_url(),
+        envoy_admin: stack.envoy.admin_url(),
+        upstream: stack.upstream.url(),
+        mongodb: beneath.map(|beneath| beneath.mongod.url("doorward")),
+        amqp: beneath.map(|beneath| beneath.rabbitmq.url()),
+        plugin_wasm: programs.plugin_wasm.clone(),
+        envoy_bin: programs.envoy.clone(),
+        envoy_config: stack.envoy.config.clone(),
+        admin: Admin::ensure(&stack.issuer, &store_dir)?,
+        logs: state.logs(),
+    })
+}
+
+/// Returns when a signal arrives, or when a part is gone: half a stack helps nobody.
+fn watch(signals: &Signals, stack: &mut Stack, beneath: Option<Beneath>) -> Result<(), Error> {
+    let mut beneath = beneath;
+    while !signals.arrived(Duration::from_millis(300)) {
+        let mut parts: Vec<(&'static str, &mut Running)> =
+            vec![("Envoy", &mut stack.envoy.process), ("the issuer", &mut stack.issuer.process)];
+        if let Upstream::UserService(service) = &mut stack.upstream {
+            parts.push(("the example service", &mut service.process));
+        }
+        if let Some(beneath) = &mut beneath {
+            parts.push(("MongoDB", &mut beneath.mongod.process));
+            parts.push(("RabbitMQ", &mut beneath.rabbitmq.process));
+        }
+        if let Some((name, part)) =
+            parts.iter_mut().find_map(|(name, part)| (!part.is_running()).then_some((*name, part)))
+        {
+            return Err(Error::PartEnded { name, tail: files::tail(part.log(), 15) });
+        }
+    }
+    Ok(())
+}

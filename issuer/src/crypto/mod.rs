@@ -1,1 +1,17 @@
 //! What is secret: the key ring, the password pool, and the tokens signed and minted with the ring's keys.
+
+/// The one secret to keep: what seals the ring.
+pub mod master_key;
+/// Passwords: peppered bcrypt in the pool.
+pub mod password;
+/// A bounded pool of threads for slow work.
+pub mod pool;
+/// Refresh tokens.
+pub mod refresh;
+/// All keys, opened.
+pub mod ring;
+/// Access tokens and the published keys.
+pub mod signer;
+
+/// One key that signs, whatever its algorithm.
+mod signing_key;

@@ -163,7 +163,7 @@ mod tests {
         #[test]
         fn case_never_matters(local in "[a-zà-ÿ0-9]{1,20}", domain in "[a-z]{1,10}\\.[a-z]{2,4}") {
             let lower = format!("{local}@{domain}");
-            prop_assert_eq!(Email::parse(&lower), Email::parse(&lower.to_uppercase().replace("SS", "ß")));
+            prop_assert_eq!(Email::parse(&lower), Email::parse(&lower.to_uppercase()));
         }
     }
 }

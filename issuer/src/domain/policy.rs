@@ -79,7 +79,9 @@ impl PasswordPolicy {
         let domain = email.as_str().rsplit('@').next().unwrap_or_default();
         let mut known = vec![email.as_str(), email.local(), domain];
         // `first.last@shop.example` also makes `first`, `last` and `shop` easy to guess.
-        known.extend(email.as_str().split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2));
+        known.extend(
+            email.as_str().split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2),
+        );
         known.extend(username.map(Username::as_str));
         u8::from(zxcvbn(password, &known).score())
     }
@@ -109,21 +111,26 @@ mod tests {
 
     #[test]
     fn decent_passwords_pass() {
-        for password in ["S3cureP@ss", "correct horse battery staple", "gpQ7-mmzX2-wd4Lr", "Ünïcödé ist schön"] {
+        for password in
+            ["S3cureP@ss", "correct horse battery staple", "gpQ7-mmzX2-wd4Lr", "Ünïcödé ist schön"]
+        {
             assert_eq!(judge(password, "a@b.com", None), Ok(()), "{password}");
         }
     }
 
     #[test]
     fn guessable_passwords_are_refused() {
-        for password in ["password123", "Password123", "qwertyuiop", "1234567890", "aaaaaaaaaaaa", "iloveyou12"] {
+        for password in
+            ["password123", "Password123", "qwertyuiop", "1234567890", "aaaaaaaaaaaa", "iloveyou12"]
+        {
             assert_eq!(judge(password, "a@b.com", None), Err(PasswordRefusal::Guessable), "{password}");
         }
     }
 
     #[test]
     fn what_everybody_knows_about_the_user_is_refused() {
-        for password in ["josephine.miller@firm.example", "Josephine.Miller", "josephinemiller", "josephine1"] {
+        for password in ["josephine.miller@firm.example", "Josephine.Miller", "josephinemiller", "josephine1"]
+        {
             let judged = judge(password, "josephine.miller@firm.example", None);
             assert_eq!(judged, Err(PasswordRefusal::Guessable), "{password}");
         }

@@ -12,7 +12,8 @@ use super::password::{AcceptedPassword, Password, PasswordHash};
 use super::role::{Role, RoleName};
 use super::session::Session;
 use super::token::{
-    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenFingerprint, TokenRefusal,
+    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken,
+    TokenRefusal,
 };
 use super::user::{Account, User};
 use super::username::LoginName;
@@ -47,7 +48,12 @@ pub trait Users: Send + Sync {
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
+    async fn replace_hash(
+        &self,
+        id: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool, StoreError>;
 }
 
 /// Roles and their permissions.
@@ -162,7 +168,11 @@ pub trait PasswordHasher: Send + Sync {
     ///
     /// # Errors
     /// [`HashError::Overloaded`] when there is no room for the work.
-    async fn hash(&self, password: AcceptedPassword, client: Option<IpAddr>) -> Result<PasswordHash, HashError>;
+    async fn hash(
+        &self,
+        password: AcceptedPassword,
+        client: Option<IpAddr>,
+    ) -> Result<PasswordHash, HashError>;
 
     /// Compares. With nothing stored, an unknown user, it does and takes the same and says
     /// [`Verdict::Mismatch`].
@@ -241,7 +251,4 @@ pub trait RefreshTokens: Send + Sync {
     /// # Errors
     /// When this issuer did not make it.
     fn authenticate(&self, token: &str) -> Result<AuthenticRefreshToken, ForgedRefreshToken>;
-
-    /// The fingerprint of a token's text.
-    fn fingerprint(&self, token: &str) -> TokenFingerprint;
 }

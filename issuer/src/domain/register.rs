@@ -97,7 +97,8 @@ impl Register {
         let email = noted("email", Email::parse(&request.email), &mut errors);
         let username = request.username.map(|name| noted("username", Username::parse(&name), &mut errors));
         // The password is judged by who chooses it, so it has to wait until that is known.
-        let (Some(email), Some(username)) = (email, username.map_or(Some(None), |name| name.map(Some))) else {
+        let (Some(email), Some(username)) = (email, username.map_or(Some(None), |name| name.map(Some)))
+        else {
             return Err(RegisterError::Invalid(errors));
         };
         let accepted = self.policy.accept(request.password, &email, username.as_ref());
@@ -154,7 +155,11 @@ struct NewUser {
     password: AcceptedPassword,
 }
 
-fn noted<T, E: ToString>(field: &'static str, parsed: Result<T, E>, errors: &mut Vec<FieldError>) -> Option<T> {
+fn noted<T, E: ToString>(
+    field: &'static str,
+    parsed: Result<T, E>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
     parsed.map_err(|error| errors.push(FieldError::new(field, error))).ok()
 }
 

@@ -1,0 +1,238 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jwt_simple::JWTError;
+use jwt_simple::prelude::{
+    Audiences, Duration as Seconds, HeaderOptions, JWTClaims, Token, VerificationOptions,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::ring::{KeyRing, RingError};
+use super::signing_key::SigningKey;
+use crate::domain::email::Email;
+use crate::domain::keys::{KeyKind, SigningAlgorithm};
+use crate::domain::ports::{AccessTokens, Jwks, SignError};
+use crate::domain::role::{Permission, RoleName};
+use crate::domain::token::{AccessClaims, TokenRefusal};
+use crate::domain::username::Username;
+
+/// Signs access tokens with the newest key, and knows the tokens of every key that is still trusted.
+pub struct Signer {
+    keys: Vec<SigningKey>,
+    /// Where in `keys` the one is that signs.
+    current: usize,
+    settings: SignerSettings,
+    jwks: Arc<str>,
+}
+
+/// What all tokens of this issuer have in common.
+#[derive(Clone, Debug)]
+pub struct SignerSettings {
+    /// `iss`
+    pub issuer: String,
+    /// `aud`
+    pub audiences: Vec<String>,
+    /// `client_id`
+    pub client_id: String,
+}
+
+/// How tokens are signed.
+pub enum Signing {
+    /// With a key of the ring, whose public half is published.
+    Ring(SigningAlgorithm),
+    /// HS256 with a secret that every verifier knows too: 32 bytes at least.
+    Shared(Zeroizing<Vec<u8>>),
+}
+
+/// Bytes that a shared secret has at least: as many as the digest it keys (RFC 7518, 3.2).
+pub const MIN_SHARED_SECRET: usize = 32;
+
+impl Signing {
+    /// The kind of signing key that the ring has to hold for it.
+    #[must_use]
+    pub fn ring_algorithm(&self) -> Option<SigningAlgorithm> {
+        match self {
+            Self::Ring(algorithm) => Some(*algorithm),
+            Self::Shared(_) => None,
+        }
+    }
+}
+
+/// Why there is no signer.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// A short secret can be guessed offline from any token.
+    #[error("token.secret must have {MIN_SHARED_SECRET} bytes at least")]
+    ShortSecret,
+    /// The ring cannot be used.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+}
+
+impl Signer {
+    /// A signer for the keys of `ring`, or for a shared secret.
+    ///
+    /// # Errors
+    /// See [`SignerError`].
+    pub fn new(ring: &KeyRing, signing: &Signing, settings: SignerSettings) -> Result<Self, SignerError> {
+        let (keys, current) = match signing {
+            Signing::Ring(algorithm) => ring_keys(ring, *algorithm)?,
+            Signing::Shared(secret) if secret.len() < MIN_SHARED_SECRET => return Err(SignerError::ShortSecret),
+            Signing::Shared(secret) => (vec![SigningKey::shared(secret)], 0),
+        };
+        let published: Vec<String> = keys.iter().filter_map(SigningKey::public_jwk).collect();
+        let jwks = format!("{{\"keys\":[{}]}}", published.join(",")).into();
+        Ok(Self { keys, current, settings, jwks })
+    }
+
+    fn verification_key(&self, token: &str) -> Result<&SigningKey, TokenRefusal> {
+        let header = Token::decode_metadata(token).map_err(|_| TokenRefusal::Malformed)?;
+        // A shared secret has no id, and matches whatever the token names.
+        let fits = |key: &&SigningKey| key.id().is_none_or(|id| header.key_id() == Some(id));
+        self.keys.iter().find(fits).ok_or(TokenRefusal::UnknownKey)
+    }
+
+    fn options(&self, now: Timestamp) -> VerificationOptions {
+        VerificationOptions {
+            required_signature_type: Some(TOKEN_TYPE.to_owned()),
+            allowed_issuers: Some(HashSet::from([self.settings.issuer.clone()])),
+            allowed_audiences: Some(self.settings.audiences.iter().cloned().collect()),
+            artificial_time: Some(seconds(now)),
+            time_tolerance: Some(Seconds::from_secs(0)),
+            max_token_length: Some(MAX_TOKEN_BYTES),
+            // Replicas' clocks differ a little, and our own signature says that this one is ours.
+            accept_future: true,
+            ..VerificationOptions::default()
+        }
+    }
+}
+
+impl AccessTokens for Signer {
+    fn sign(&self, claims: &AccessClaims) -> Result<String, SignError> {
+        let header = HeaderOptions { signature_type: Some(TOKEN_TYPE.to_owned()), content_type: None };
+        self.keys
+            .get(self.current)
+            .ok_or(SignError)?
+            .sign(to_wire(claims, &self.settings), &header)
+            .map_err(|_| SignError)
+    }
+
+    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal> {
+        let key = self.verification_key(token)?;
+        let wire: JWTClaims<OwnClaims> = key.verify(token, self.options(now)).map_err(|e| refusal(e.as_ref()))?;
+        let claims = from_wire(wire).ok_or(TokenRefusal::BadClaims)?;
+        // The library lets a token live through the second in which it expires; RFC 7519 does not.
+        if now < claims.expires_at { Ok(claims) } else { Err(TokenRefusal::Expired) }
+    }
+}
+
+impl Jwks for Signer {
+    fn document(&self) -> Arc<str> {
+        Arc::clone(&self.jwks)
+    }
+}
+
+const TOKEN_TYPE: &str = "at+jwt";
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// The claims that are not registered ones.
+#[derive(Serialize, Deserialize)]
+struct OwnClaims {
+    client_id: String,
+    sid: String,
+    epoch: u64,
+    email: String,
+    email_verified: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    roles: Vec<String>,
+    permissions: Vec<String>,
+    auth_time: i64,
+}
+
+fn to_wire(claims: &AccessClaims, settings: &SignerSettings) -> JWTClaims<OwnClaims> {
+    JWTClaims {
+        issuer: Some(settings.issuer.clone()),
+        subject: Some(claims.subject.to_string()),
+        audiences: Some(Audiences::AsSet(settings.audiences.iter().cloned().collect())),
+        issued_at: Some(seconds(claims.issued_at)),
+        expires_at: Some(seconds(claims.expires_at)),
+        invalid_before: None,
+        jwt_id: Some(claims.id.to_string()),
+        nonce: None,
+        custom: OwnClaims {
+            client_id: settings.client_id.clone(),
+            sid: claims.session.to_string(),
+            epoch: claims.epoch,
+            email: claims.email.as_str().to_owned(),
+            email_verified: claims.email_verified,
+            username: claims.username.as_ref().map(ToString::to_string),
+            roles: claims.roles.iter().map(ToString::to_string).collect(),
+            permissions: claims.permissions.iter().map(ToString::to_string).collect(),
+            auth_time: claims.authenticated_at.as_second(),
+        },
+    }
+}
+
+/// `None` when a claim is not as [`to_wire`] writes it.
+fn from_wire(wire: JWTClaims<OwnClaims>) -> Option<AccessClaims> {
+    let own = wire.custom;
+    Some(AccessClaims {
+        id: wire.jwt_id?.parse().ok()?,
+        subject: wire.subject?.parse().ok()?,
+        session: own.sid.parse().ok()?,
+        epoch: own.epoch,
+        email: Email::parse(&own.email).ok()?,
+        email_verified: own.email_verified,
+        username: own.username.map(|name| Username::parse(&name)).transpose().ok()?,
+        roles: own.roles.iter().map(|name| RoleName::parse(name)).collect::<Result<_, _>>().ok()?,
+        permissions: own.permissions.iter().map(|name| Permission::parse(name)).collect::<Result<_, _>>().ok()?,
+        authenticated_at: Timestamp::from_second(own.auth_time).ok()?,
+        issued_at: timestamp(wire.issued_at?)?,
+        expires_at: timestamp(wire.expires_at?)?,
+    })
+}
+
+fn seconds(at: Timestamp) -> Seconds {
+    Seconds::from_secs(u64::try_from(at.as_second()).unwrap_or(0))
+}
+
+fn timestamp(at: Seconds) -> Option<Timestamp> {
+    Timestamp::from_second(i64::try_from(at.as_secs()).ok()?).ok()
+}
+
+fn refusal(error: Option<&JWTError>) -> TokenRefusal {
+    use JWTError::{
+        AlgorithmMismatch, InvalidAuthenticationTag, InvalidSignature, RequiredAudienceMismatch,
+        RequiredAudienceMissing, RequiredIssuerMismatch, RequiredIssuerMissing, TokenHasExpired,
+    };
+    match error {
+        Some(InvalidSignature | InvalidAuthenticationTag | AlgorithmMismatch) => TokenRefusal::BadSignature,
+        Some(TokenHasExpired) => TokenRefusal::Expired,
+        Some(
+            RequiredAudienceMismatch | RequiredAudienceMissing | RequiredIssuerMismatch | RequiredIssuerMissing,
+        ) => TokenRefusal::BadClaims,
+        _ => TokenRefusal::Malformed,
+    }
+}
+
+/// All trusted keys, and where among them the newest of `algorithm` is.
+fn ring_keys(ring: &KeyRing, algorithm: SigningAlgorithm) -> Result<(Vec<SigningKey>, usize), RingError> {
+    let kind = KeyKind::Signing(algorithm);
+    let newest = ring.newest(kind).ok_or(RingError::NotMade(kind.as_str()))?;
+    let mut keys = Vec::new();
+    let mut current = 0;
+    for (algorithm, key) in ring.signing() {
+        if key.id == newest.id {
+            current = keys.len();
+        }
+        let opened = SigningKey::from_secret(algorithm, &key.secret);
+        keys.push(opened.ok_or_else(|| RingError::Damaged(key.id.clone()))?);
+    }
+    Ok((keys, current))
+}
+
+#[cfg(test)]
+mod tests;

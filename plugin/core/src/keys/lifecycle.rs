@@ -1,0 +1,434 @@
+//! When one provider's keys are fetched, used and dropped, as a pure state machine: `(event, now) -> effects`.
+//!
+//! Every worker of an Envoy runs one of these. They meet on a [`Board`] of two entries that all can read and
+//! write (Envoy's shared data): the last [`Record`] that somebody fetched, and the [`Lease`] of the one who may
+//! fetch now. So there is one fetch for all workers, and a worker that starts late starts with keys.
+
+use std::time::Duration;
+
+use crate::UnixTime;
+use crate::policy::RemoteKeys;
+
+/// An unknown `kid` leads to a fetch at most this often, so that nobody can make us hammer the provider.
+pub const COOL_DOWN: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// What a lease outlives the fetch by, so that a slow tick is not taken for a dead worker.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// A key document, and when it was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// When the answer arrived.
+    pub fetched_at: UnixTime,
+    /// The JWKS document, known to hold a usable key.
+    pub document: Vec<u8>,
+}
+
+/// Leave to fetch, until a certain time. After a failure it stays taken, so that everybody waits before trying
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The worker that holds it.
+    pub owner: u64,
+    /// When it is free again.
+    pub until: UnixTime,
+}
+
+/// What all workers see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Board {
+    /// The last document fetched.
+    pub record: Option<Record>,
+    /// Who may fetch.
+    pub lease: Option<Lease>,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time passed; this is what the board says now.
+    Tick(Board),
+    /// The fetch brought a document with a usable key.
+    Fetched(Vec<u8>),
+    /// The fetch failed, or brought nothing of use.
+    FetchFailed,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put a lease on the board.
+    WriteLease(Lease),
+    /// Put a record on the board.
+    WriteRecord(Record),
+    /// Ask the provider.
+    Fetch,
+    /// Trust the keys of this document, and no others.
+    Install(Vec<u8>),
+    /// The keys in use were confirmed: nothing changed, but whoever waited for news has them.
+    Confirmed,
+    /// The keys are too old to be trusted.
+    Drop,
+}
+
+/// One worker's view of one provider's keys.
+#[derive(Debug)]
+pub struct Lifecycle {
+    me: u64,
+    timing: RemoteKeys,
+    phase: Phase,
+    loaded: Option<Record>,
+    wanted: bool,
+    failures: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Resting,
+    /// A lease was written; whether it was the last one written shows at the next tick.
+    Claiming,
+    Fetching,
+}
+
+impl Lifecycle {
+    /// The start, with nothing loaded. `me` is this worker's own random number.
+    pub fn new(me: u64, timing: RemoteKeys) -> Self {
+        Self { me, timing, phase: Phase::Resting, loaded: None, wanted: false, failures: 0 }
+    }
+
+    /// When the keys in use were fetched.
+    pub fn fetched_at(&self) -> Option<UnixTime> {
+        self.loaded.as_ref().map(|record| record.fetched_at)
+    }
+
+    /// Whether something is expected to happen soon, so that ticks should be close together.
+    pub fn is_busy(&self) -> bool {
+        self.loaded.is_none() || self.wanted || self.phase != Phase::Resting
+    }
+
+    /// A request needs keys that are not here. Says whether it is worth to wait for them.
+    pub fn want(&mut self, now: UnixTime) -> bool {
+        let rested =
+            self.loaded.as_ref().is_none_or(|record| now >= record.fetched_at.saturating_add(COOL_DOWN));
+        self.wanted |= rested && self.failures == 0;
+        self.loaded.is_none() || self.wanted || self.phase == Phase::Fetching
+    }
+
+    /// Takes in what happened and says what to do.
+    pub fn on(&mut self, event: Event, now: UnixTime) -> Vec<Effect> {
+        match event {
+            Event::Tick(board) => self.tick(board, now),
+            Event::Fetched(document) => {
+                let record = Record { fetched_at: now, document };
+                let mut effects = vec![Effect::WriteRecord(record.clone()), self.write_lease(now)];
+                effects.push(self.adopt(record));
+                effects
+            }
+            Event::FetchFailed => {
+                self.phase = Phase::Resting;
+                self.wanted = false;
+                self.failures = self.failures.saturating_add(1);
+                vec![self.write_lease(now.saturating_add(self.retry_after()))]
+            }
+        }
+    }
+
+    fn tick(&mut self, board: Board, now: UnixTime) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(record) = board.record.filter(|record| self.is_news(record, now)) {
+            effects.push(self.adopt(record));
+        }
+        if self.loaded.as_ref().is_some_and(|record| self.is_stale(record, now)) {
+            self.loaded = None;
+            effects.push(Effect::Drop);
+        }
+        match self.phase {
+            Phase::Claiming if board.lease.is_some_and(|lease| lease.owner == self.me) => {
+                self.phase = Phase::Fetching;
+                effects.extend([self.claim(now), Effect::Fetch]);
+            }
+            Phase::Resting | Phase::Claiming => {
+                self.phase = Phase::Resting;
+                if self.is_due(now) && board.lease.is_none_or(|lease| lease.until <= now) {
+                    self.phase = Phase::Claiming;
+                    effects.push(self.claim(now));
+                }
+            }
+            Phase::Fetching => {}
+        }
+        effects
+    }
+
+    fn adopt(&mut self, record: Record) -> Effect {
+        self.phase = Phase::Resting;
+        self.wanted = false;
+        self.failures = 0;
+        let same = self.loaded.as_ref().is_some_and(|loaded| loaded.document == record.document);
+        let effect = if same { Effect::Confirmed } else { Effect::Install(record.document.clone()) };
+        self.loaded = Some(record);
+        effect
+    }
+
+    fn is_news(&self, record: &Record, now: UnixTime) -> bool {
+        let newer = self.loaded.as_ref().is_none_or(|loaded| record.fetched_at > loaded.fetched_at);
+        newer && self.phase != Phase::Fetching && !self.is_stale(record, now)
+    }
+
+    fn is_stale(&self, record: &Record, now: UnixTime) -> bool {
+        now.saturating_sub(record.fetched_at) > self.timing.stale_for
+    }
+
+    fn is_due(&self, now: UnixTime) -> bool {
+        self.wanted
+            || self
+                .loaded
+                .as_ref()
+                .is_none_or(|record| now >= record.fetched_at.saturating_add(self.refresh()))
+    }
+
+    /// Each worker's own share of a tenth less than the whole, so that Envoys started together drift apart.
+    fn refresh(&self) -> Duration {
+        let tenth = self.timing.refresh.checked_div(10).unwrap_or_default();
+        let share = u32::try_from(self.me % 1024).unwrap_or_default();
+        let jitter = tenth.saturating_mul(share).checked_div(1024).unwrap_or_default();
+        self.timing.refresh.saturating_sub(jitter)
+    }
+
+    /// Without keys nobody passes, so the first tries come quickly.
+    fn retry_after(&self) -> Duration {
+        let doubled = FIRST_RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(5));
+        if self.loaded.is_some() { COOL_DOWN } else { doubled.min(COOL_DOWN) }
+    }
+
+    fn claim(&self, now: UnixTime) -> Effect {
+        self.write_lease(now.saturating_add(self.timing.timeout).saturating_add(LEASE_MARGIN))
+    }
+
+    fn write_lease(&self, until: UnixTime) -> Effect {
+        Effect::WriteLease(Lease { owner: self.me, until })
+    }
+}
+
+/// The board's entries as bytes: a moment in milliseconds, then the rest.
+impl Record {
+    /// The record as it is written.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&millis(self.fetched_at), self.document.as_slice()].concat()
+    }
+
+    /// A record as it was written; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (moment, document) = bytes.split_first_chunk()?;
+        Some(Self {
+            fetched_at: Duration::from_millis(u64::from_le_bytes(*moment)),
+            document: document.to_vec(),
+        })
+    }
+}
+
+impl Lease {
+    /// The lease as it is written.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [millis(self.until), self.owner.to_le_bytes()].concat()
+    }
+
+    /// A lease as it was written; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (moment, owner) = bytes.split_first_chunk()?;
+        let owner = u64::from_le_bytes(owner.try_into().ok()?);
+        Some(Self { owner, until: Duration::from_millis(u64::from_le_bytes(*moment)) })
+    }
+}
+
+fn millis(moment: UnixTime) -> [u8; 8] {
+    u64::try_from(moment.as_millis()).unwrap_or(u64::MAX).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(2);
+
+    fn timing() -> RemoteKeys {
+        RemoteKeys {
+            cluster: "c".into(),
+            path: "/".into(),
+            authority: "a".into(),
+            refresh: Duration::from_secs(60),
+            timeout: TIMEOUT,
+            stale_for: Duration::from_secs(300),
+        }
+    }
+
+    /// Several workers, one board and a provider that answers as it is told to.
+    struct World {
+        now: UnixTime,
+        board: Board,
+        workers: Vec<Lifecycle>,
+        trusted: Vec<Option<Vec<u8>>>,
+        /// Who is fetching, since when.
+        in_flight: Vec<(usize, UnixTime)>,
+        fetches: usize,
+    }
+
+    impl World {
+        fn new(workers: u64) -> Self {
+            Self {
+                now: Duration::from_secs(1_000),
+                board: Board::default(),
+                workers: (0..workers).map(|me| Lifecycle::new(me * 37 + 1, timing())).collect(),
+                trusted: vec![None; usize::try_from(workers).unwrap()],
+                in_flight: Vec::new(),
+                fetches: 0,
+            }
+        }
+
+        fn on(&mut self, worker: usize, event: Event) {
+            for effect in self.workers[worker].on(event, self.now) {
+                match effect {
+                    Effect::WriteLease(lease) => self.board.lease = Some(lease),
+                    Effect::WriteRecord(record) => self.board.record = Some(record),
+                    Effect::Fetch => {
+                        self.fetches += 1;
+                        self.in_flight.push((worker, self.now));
+                    }
+                    Effect::Install(document) => self.trusted[worker] = Some(document),
+                    Effect::Confirmed => assert!(self.trusted[worker].is_some()),
+                    Effect::Drop => self.trusted[worker] = None,
+                }
+            }
+        }
+
+        fn tick(&mut self, worker: usize) {
+            let board = self.board.clone();
+            self.on(worker, Event::Tick(board));
+        }
+
+        fn answer(&mut self, document: Option<&[u8]>) {
+            for (worker, _) in std::mem::take(&mut self.in_flight) {
+                self.on(worker, document.map_or(Event::FetchFailed, |d| Event::Fetched(d.to_vec())));
+            }
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now += time;
+        }
+
+        fn round(&mut self) {
+            (0..self.workers.len()).for_each(|worker| self.tick(worker));
+        }
+    }
+
+    #[test]
+    fn four_workers_start_with_one_fetch() {
+        let mut world = World::new(4);
+        world.round();
+        world.round();
+        assert_eq!(world.fetches, 1);
+        world.answer(Some(b"k1"));
+        world.round();
+        assert!(world.trusted.iter().all(|t| t.as_deref() == Some(b"k1")));
+        assert_eq!(world.fetches, 1);
+    }
+
+    #[test]
+    fn an_unknown_kid_fetches_once_per_cool_down() {
+        let mut world = World::new(2);
+        world.round();
+        world.round();
+        world.answer(Some(b"k1"));
+        world.round();
+        assert!(!world.workers[0].want(world.now), "just fetched");
+        world.pass(COOL_DOWN);
+        assert!(world.workers[0].want(world.now));
+        world.round();
+        world.round();
+        world.answer(Some(b"k2"));
+        world.round();
+        assert!(world.trusted.iter().all(|t| t.as_deref() == Some(b"k2")));
+        assert!(!world.workers[1].want(world.now), "the other worker's fetch counts for all");
+        assert_eq!(world.fetches, 2);
+    }
+
+    #[test]
+    fn keys_outlive_an_outage_but_not_for_ever() {
+        let mut world = World::new(1);
+        world.round();
+        world.round();
+        world.answer(Some(b"k1"));
+        for _ in 0..300 {
+            world.pass(Duration::from_secs(1));
+            world.round();
+            world.answer(None);
+            let age = world.now - Duration::from_secs(1_000);
+            assert_eq!(world.trusted[0].is_some(), age <= timing().stale_for, "{age:?}");
+        }
+        assert!(world.fetches > 10 && world.fetches < 100, "{} tries", world.fetches);
+        world.pass(COOL_DOWN);
+        for _ in 0..3 {
+            world.round();
+            world.answer(Some(b"k2"));
+        }
+        assert_eq!(world.trusted[0].as_deref(), Some(&b"k2"[..]));
+    }
+
+    #[test]
+    fn a_worker_that_dies_while_fetching_is_replaced() {
+        let mut world = World::new(2);
+        world.round();
+        world.round();
+        let (dead, _) = world.in_flight.remove(0);
+        world.pass(TIMEOUT + LEASE_MARGIN);
+        let other = 1 - dead;
+        world.tick(other);
+        world.tick(other);
+        world.answer(Some(b"k1"));
+        assert!(world.trusted[other].is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens(steps in prop::collection::vec((0usize..4, 0u64..3_000, 0u8..8), 1..300)) {
+            let mut world = World::new(4);
+            for (worker, millis, what) in steps {
+                world.pass(Duration::from_millis(millis));
+                // The host ends a fetch at its timeout, whatever the provider does.
+                if world.in_flight.iter().any(|(_, since)| world.now - *since >= TIMEOUT) {
+                    world.answer(None);
+                }
+                match what {
+                    0 => world.answer(Some(b"k1")),
+                    1 => world.answer(Some(b"k2")),
+                    2 => world.answer(None),
+                    3 => { let now = world.now; world.workers[worker].want(now); }
+                    _ => world.tick(worker),
+                }
+                prop_assert!(world.in_flight.len() <= 1, "one fetch for all workers");
+                let loaded = world.workers[worker].fetched_at();
+                if what > 3 && let Some(at) = loaded {
+                    prop_assert!(world.now - at <= timing().stale_for);
+                }
+                prop_assert_eq!(loaded.is_some(), world.trusted[worker].is_some());
+            }
+            // And once the provider answers, everybody gets keys.
+            for _ in 0..40 {
+                world.pass(Duration::from_millis(500));
+                world.round();
+                world.answer(Some(b"k3"));
+            }
+            prop_assert!(world.trusted.iter().all(Option::is_some));
+        }
+
+        #[test]
+        fn the_board_survives_being_written(moment in 0u64..1 << 45, owner: u64, document: Vec<u8>, torn: Vec<u8>) {
+            let at = Duration::from_millis(moment);
+            let record = Record { fetched_at: at, document };
+            prop_assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
+            let lease = Lease { owner, until: at };
+            prop_assert_eq!(Lease::from_bytes(&lease.to_bytes()), Some(lease));
+            let _ = (Record::from_bytes(&torn), Lease::from_bytes(&torn));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Tokens that were verified before, so that a warm one costs a look-up and a comparison.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use super::Identity;
+use crate::UnixTime;
+
+/// Bounded by entries and by bytes. What ends first goes first, so an expired entry always makes room before one
+/// that is still of use.
+///
+/// The map's hash is keyed with fresh randomness, so nobody can choose tokens that collide, and a hit compares
+/// the whole token.
+#[derive(Debug)]
+pub struct TokenCache {
+    entries: HashMap<Rc<str>, Entry>,
+    by_end: BTreeMap<(u64, u64), Rc<str>>,
+    max_entries: usize,
+    max_bytes: usize,
+    bytes: usize,
+    sequence: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    identity: Rc<Identity>,
+    keys_version: u64,
+    place: (u64, u64),
+    size: usize,
+}
+
+impl TokenCache {
+    /// An empty cache; `0` for either bound turns it off.
+    pub fn new(max_entries: usize, max_bytes: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            by_end: BTreeMap::new(),
+            max_entries,
+            max_bytes,
+            bytes: 0,
+            sequence: 0,
+        }
+    }
+
+    /// The identity behind a token, if that still holds: not ended, and verified with the keys of today.
+    /// `keys_version` tells the version of a provider's key set.
+    pub fn find(
+        &self,
+        token: &str,
+        now: UnixTime,
+        keys_version: impl FnOnce(usize) -> Option<u64>,
+    ) -> Option<Rc<Identity>> {
+        let entry = self.entries.get(token)?;
+        let current = keys_version(entry.identity.provider_index()) == Some(entry.keys_version);
+        (current && entry.identity.ends() > now.as_secs()).then(|| Rc::clone(&entry.identity))
+    }
+
+    /// Keeps an identity for the next time, and lets others go for it.
+    pub fn insert(&mut self, token: &str, identity: &Rc<Identity>, keys_version: u64) {
+        // The token's text, the entry, and what the two maps add for each.
+        let size = identity.size().saturating_add(token.len()).saturating_add(160);
+        if self.max_entries == 0 || size > self.max_bytes {
+            return;
+        }
+        self.remove(token);
+        while self.entries.len() >= self.max_entries || self.bytes.saturating_add(size) > self.max_bytes {
+            let Some((_, oldest)) = self.by_end.pop_first() else { return };
+            self.remove(&oldest);
+        }
+        let token: Rc<str> = token.into();
+        let place = (identity.ends(), self.sequence);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.bytes = self.bytes.saturating_add(size);
+        self.by_end.insert(place, Rc::clone(&token));
+        self.entries.insert(token, Entry { identity: Rc::clone(identity), keys_version, place, size });
+    }
+
+    fn remove(&mut self, token: &str) {
+        if let Some(entry) = self.entries.remove(token) {
+            self.by_end.remove(&entry.place);
+            self.bytes = self.bytes.saturating_sub(entry.size);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What is known about the caller, from "some bytes" to "this user, now".
+
+/// Verified tokens, so that a warm one costs a look-up.
+mod cache;
+/// Claims that hold now, as an identity.
+mod claims;
+/// Exactly one credential.
+mod extract;
+/// Strict parsing of the compact form.
+mod unverified;
+/// The only way to a verified token.
+mod verify;
+
+pub use cache::TokenCache;
+pub use claims::{ClaimMap, ClaimPath, Identity};
+pub use extract::{Credential, TokenSource};
+pub use unverified::UnverifiedToken;
+pub use verify::VerifiedToken;

@@ -1,0 +1,48 @@
+//! The only way to a [`VerifiedToken`].
+
+use serde_json::{Map, Value};
+
+use super::UnverifiedToken;
+use crate::keys::{KeySet, Selected};
+use crate::policy::Provider;
+use crate::{Host, Reason};
+
+/// A token whose signature was made by a key of its provider. Whether its claims hold is not known yet, so they
+/// stay closed.
+pub struct VerifiedToken {
+    pub(super) claims: Map<String, Value>,
+}
+
+impl std::fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifiedToken").finish_non_exhaustive()
+    }
+}
+
+impl UnverifiedToken<'_> {
+    /// Checks type, algorithm and signature. The algorithm is the key's; the token's own word only has to agree
+    /// with it, which is what stops a public key from being used as an HMAC secret.
+    ///
+    /// # Errors
+    /// `malformed_token` for a foreign `typ`, `unknown_key` when no key has this `kid`, `bad_signature`.
+    pub fn verify(
+        self,
+        provider: &Provider,
+        keys: &KeySet,
+        host: &impl Host,
+    ) -> Result<VerifiedToken, Reason> {
+        if !provider.token_type().accepts(self.typ().as_deref()) {
+            return Err(Reason::MalformedToken);
+        }
+        let algorithm =
+            self.algorithm().filter(|a| provider.algorithms().contains(a)).ok_or(Reason::BadSignature)?;
+        let verified = match keys.select(self.kid(), algorithm) {
+            Selected::Candidates(keys) => {
+                keys.iter().any(|key| key.verifies(self.raw, self.signing_input, &self.signature, host))
+            }
+            Selected::OtherAlgorithm => false,
+            Selected::Nothing => return Err(Reason::UnknownKey),
+        };
+        if verified { Ok(VerifiedToken { claims: self.claims }) } else { Err(Reason::BadSignature) }
+    }
+}

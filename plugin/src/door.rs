@@ -1,0 +1,189 @@
+use doorward_gate::keys::lifecycle::{Board, Effect, Event, Lease, Lifecycle, Record};
+use doorward_gate::keys::{Algorithm, KeySet};
+use doorward_gate::policy::{Policy, Provider, RemoteKeys};
+use doorward_gate::{Decision, Gate, Hold, RequestHead, UnixTime, Waiting};
+use proxy_wasm::types::LogLevel;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::time::Duration;
+
+use crate::host::{self, Envoy};
+
+/// How often the board is read while something is expected to happen there, and how often otherwise.
+const BUSY_TICK: Duration = Duration::from_millis(50);
+const CALM_TICK: Duration = Duration::from_secs(1);
+
+/// What one worker shares between its requests. One thread uses it, and never from within itself.
+pub(crate) struct Door {
+    gate: RefCell<Gate>,
+    envoy: Envoy,
+    remotes: RefCell<Vec<Remote>>,
+    callouts: RefCell<HashMap<u32, usize>>,
+}
+
+/// A provider whose keys are fetched.
+struct Remote {
+    provider: usize,
+    name: String,
+    algorithms: Vec<Algorithm>,
+    source: RemoteKeys,
+    lifecycle: Lifecycle,
+    record_key: String,
+    lease_key: String,
+}
+
+impl Door {
+    pub(crate) fn new(policy: Policy) -> Self {
+        // One number for all providers: it only has to tell workers apart.
+        let me = RandomState::new().build_hasher().finish();
+        let remotes = policy.providers().iter().filter_map(|provider| Remote::new(provider, me)).collect();
+        Self {
+            gate: RefCell::new(Gate::new(policy)),
+            envoy: Envoy::probe(),
+            remotes: RefCell::new(remotes),
+            callouts: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn native_signatures(&self) -> bool {
+        self.envoy.native_signatures()
+    }
+
+    pub(crate) fn decide(&self, head: &RequestHead<'_>, waiting: Waiting) -> Decision {
+        self.gate.borrow_mut().decide(head, &self.envoy, waiting)
+    }
+
+    pub(crate) fn shadow(&self, head: &RequestHead<'_>) -> Option<doorward_gate::policy::HeaderMutation> {
+        self.gate.borrow().shadow(head)
+    }
+
+    /// Protected names among these headers or trailers.
+    pub(crate) fn protected_in(&self, head: &RequestHead<'_>) -> Vec<String> {
+        self.gate.borrow().policy().headers().present_in(head)
+    }
+
+    /// Whether a request may wait for keys; if so, they are being seen to.
+    pub(crate) fn is_worth_waiting(&self, hold: &Hold) -> bool {
+        let mut remotes = self.remotes.borrow_mut();
+        let remote = remotes.iter_mut().find(|remote| remote.provider == hold.provider);
+        let worth = remote.is_some_and(|remote| remote.lifecycle.want(host::now()));
+        if worth {
+            host::tick_every(BUSY_TICK);
+        }
+        worth
+    }
+
+    /// Lets every provider's life cycle take in what the board says. Returns the providers with news, and when to
+    /// come back.
+    pub(crate) fn tick(&self, now: UnixTime) -> (Vec<usize>, Duration) {
+        let mut news = Vec::new();
+        let mut remotes = self.remotes.borrow_mut();
+        for remote in remotes.iter_mut() {
+            let event = Event::Tick(remote.board());
+            self.advance(remote, event, now, &mut news);
+        }
+        let busy = remotes.iter().any(|remote| remote.lifecycle.is_busy());
+        (news, if busy { BUSY_TICK } else { CALM_TICK })
+    }
+
+    /// Takes in the answer to a fetch; `None` if there was no good one. Returns the providers with news.
+    pub(crate) fn answered(&self, callout: u32, body: Option<Vec<u8>>, now: UnixTime) -> Vec<usize> {
+        let mut news = Vec::new();
+        let Some(provider) = self.callouts.borrow_mut().remove(&callout) else { return news };
+        if let Some(remote) = self.remotes.borrow_mut().iter_mut().find(|r| r.provider == provider) {
+            let event = remote.judge(body);
+            self.advance(remote, event, now, &mut news);
+        }
+        news
+    }
+
+    fn advance(&self, remote: &mut Remote, event: Event, now: UnixTime, news: &mut Vec<usize>) {
+        for effect in remote.lifecycle.on(event, now) {
+            match effect {
+                Effect::WriteLease(lease) => host::share(&remote.lease_key, &lease.to_bytes()),
+                Effect::WriteRecord(record) => host::share(&remote.record_key, &record.to_bytes()),
+                Effect::Fetch => self.fetch(remote, now, news),
+                Effect::Install(document) => {
+                    let keys = KeySet::from_jwks(&document, &remote.algorithms).ok();
+                    self.gate.borrow_mut().install(remote.provider, keys);
+                    news.push(remote.provider);
+                }
+                Effect::Confirmed => news.push(remote.provider),
+                Effect::Drop => {
+                    host::log(
+                        LogLevel::Error,
+                        &format!("provider {}: keys are too old to be trusted", remote.name),
+                    );
+                    self.gate.borrow_mut().install(remote.provider, None);
+                }
+            }
+        }
+    }
+
+    fn fetch(&self, remote: &mut Remote, now: UnixTime, news: &mut Vec<usize>) {
+        let source = &remote.source;
+        match host::get(&source.cluster, &source.authority, &source.path, source.timeout) {
+            Ok(callout) => {
+                self.callouts.borrow_mut().insert(callout, remote.provider);
+            }
+            Err(host::HostFailed) => {
+                let line =
+                    format!("provider {}: Envoy has no cluster called {}", remote.name, source.cluster);
+                host::log(LogLevel::Error, &line);
+                self.advance(remote, Event::FetchFailed, now, news);
+            }
+        }
+    }
+}
+
+impl Remote {
+    fn new(provider: &Provider, me: u64) -> Option<Self> {
+        let source = provider.remote_keys()?.clone();
+        // Shared data is one space for every plugin with the same vm_id: the names say whose keys they are, from
+        // where, and for what.
+        let mut hasher = DefaultHasher::new();
+        (provider.name(), provider.issuer(), &source.cluster, &source.authority, &source.path)
+            .hash(&mut hasher);
+        provider.algorithms().hash(&mut hasher);
+        let identity = hasher.finish();
+        Some(Self {
+            provider: provider.index(),
+            name: provider.name().to_string(),
+            algorithms: provider.algorithms().to_vec(),
+            lifecycle: Lifecycle::new(me, source.clone()),
+            source,
+            record_key: format!("doorward/keys/{identity:016x}"),
+            lease_key: format!("doorward/lease/{identity:016x}"),
+        })
+    }
+
+    fn board(&self) -> Board {
+        Board {
+            record: host::shared(&self.record_key).and_then(|bytes| Record::from_bytes(&bytes)),
+            lease: host::shared(&self.lease_key).and_then(|bytes| Lease::from_bytes(&bytes)),
+        }
+    }
+
+    /// Only a document that holds a usable key may replace the one in use.
+    fn judge(&self, body: Option<Vec<u8>>) -> Event {
+        let complaint = match body.map(|body| (KeySet::from_jwks(&body, &self.algorithms), body)) {
+            Some((Ok(keys), body)) => {
+                if keys.refused() > 0 {
+                    let line =
+                        format!("provider {}: {} of its keys cannot be used", self.name, keys.refused());
+                    host::log(LogLevel::Warn, &line);
+                }
+                return Event::Fetched(body);
+            }
+            Some((Err(error), _)) => error.to_string(),
+            None => "no answer with status 200 in time".to_owned(),
+        };
+        let line = format!(
+            "provider {}: keys could not be fetched from cluster {}: {complaint}",
+            self.name, self.source.cluster
+        );
+        host::log(LogLevel::Warn, &line);
+        Event::FetchFailed
+    }
+}

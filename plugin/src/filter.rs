@@ -1,0 +1,133 @@
+use doorward_gate::policy::HeaderMutation;
+use doorward_gate::{Decision, Refusal, Reply, RequestHead, Waiting};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, MapType};
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::host;
+use crate::report::request_id;
+use crate::root::Worker;
+use crate::waiting::{Stage, Waiter};
+
+/// One request on its way through the gate.
+pub(crate) struct Filter {
+    context_id: u32,
+    worker: Rc<Worker>,
+    stage: Rc<Cell<Stage>>,
+}
+
+impl Filter {
+    pub(crate) fn new(context_id: u32, worker: Rc<Worker>) -> Self {
+        // Until the head was decided about, nothing may go on.
+        Self { context_id, worker, stage: Rc::new(Cell::new(Stage::Held)) }
+    }
+
+    fn action(&self) -> Action {
+        if self.stage.get() == Stage::Passed { Action::Continue } else { Action::Pause }
+    }
+}
+
+impl Context for Filter {}
+
+impl HttpContext for Filter {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let buffer = host::header_pairs(MapType::HttpRequestHeaders).unwrap_or_default();
+        let Some(head) = RequestHead::parse(&buffer) else {
+            self.stage.set(broken());
+            return Action::Pause;
+        };
+        match self.worker.door.decide(&head, Waiting::Allowed) {
+            Decision::Forward(mutation) => self.stage.set(forward(&mutation)),
+            Decision::Refuse(refusal) => self.stage.set(self.worker.refuse(&refusal, &head)),
+            Decision::Hold(hold) => {
+                let otherwise = hold.otherwise.clone();
+                match self.worker.hold(self.context_id, &buffer, hold) {
+                    Some(stage) => self.stage = stage,
+                    None => self.stage.set(self.worker.refuse(&otherwise, &head)),
+                }
+            }
+        }
+        self.action()
+    }
+
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        self.action()
+    }
+
+    /// Trailers are headers to many servers (RFC 9110 section 6.5), so protected names do not pass there either.
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let buffer = host::header_pairs(MapType::HttpRequestTrailers).unwrap_or_default();
+        let stripped = RequestHead::parse(&buffer)
+            .is_some_and(|trailers| host::remove_trailers(&self.worker.door.protected_in(&trailers)).is_ok());
+        if !stripped {
+            self.stage.set(broken());
+        }
+        self.action()
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        if self.stage.get() == Stage::Held {
+            self.worker.waiting.forget(self.context_id);
+        }
+    }
+}
+
+impl Worker {
+    /// Takes a request in to wait, if that is of any use.
+    fn hold(&self, context_id: u32, head: &[u8], hold: doorward_gate::Hold) -> Option<Rc<Cell<Stage>>> {
+        if !self.door.is_worth_waiting(&hold) {
+            return None;
+        }
+        self.waiting.enter(context_id, head.to_vec(), hold, host::now())
+    }
+
+    /// Lets those go for whom keys have come, and answers those whose time is up.
+    pub(crate) fn release(&self, news: &[usize]) {
+        for waiter in self.waiting.leave(news, host::now()) {
+            if host::switch_to(waiter.context_id).is_ok() {
+                waiter.stage.set(self.decide_again(&waiter));
+                if waiter.stage.get() == Stage::Passed {
+                    host::resume();
+                }
+            }
+        }
+    }
+
+    fn decide_again(&self, waiter: &Waiter) -> Stage {
+        let Some(head) = RequestHead::parse(&waiter.head) else { return broken() };
+        match self.door.decide(&head, Waiting::Over) {
+            Decision::Forward(mutation) => forward(&mutation),
+            Decision::Refuse(refusal) => self.refuse(&refusal, &head),
+            Decision::Hold(_) => self.refuse(&waiter.otherwise, &head),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Stage {
+        let shadow = self.door.shadow(head);
+        self.reporter.refused(refusal, head, shadow.is_none());
+        match shadow {
+            Some(mutation) => forward(&mutation),
+            None => {
+                host::reply(&Reply::new(refusal.reason, request_id(head)));
+                Stage::Answered
+            }
+        }
+    }
+}
+
+/// A request goes on only with its changes made.
+fn forward(mutation: &HeaderMutation) -> Stage {
+    match host::apply(mutation) {
+        Ok(()) => Stage::Passed,
+        Err(host::HostFailed) => broken(),
+    }
+}
+
+/// The host did not do its part: whatever the reason, nothing passes.
+fn broken() -> Stage {
+    host::reply(&Reply::broken());
+    Stage::Answered
+}

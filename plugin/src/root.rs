@@ -1,0 +1,91 @@
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel, MapType};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::configuration;
+use crate::door::Door;
+use crate::filter::Filter;
+use crate::host;
+use crate::report::Reporter;
+use crate::waiting::WaitingRoom;
+use doorward_gate::RequestHead;
+
+/// The first tick comes at once: it takes over the keys that other workers have, or sees to it that some come.
+const FIRST_TICK: Duration = Duration::from_millis(10);
+/// An answer larger than any key document is not even read.
+const MAX_ANSWER: usize = 512 * 1024;
+
+/// One worker's state. Nothing is static, so that two configurations in one VM do not meet.
+pub(crate) struct Worker {
+    pub(crate) door: Door,
+    pub(crate) waiting: WaitingRoom,
+    pub(crate) reporter: Reporter,
+}
+
+/// The root context: configuration, ticks and callouts of one worker.
+pub(crate) struct Root {
+    worker: Option<Rc<Worker>>,
+}
+
+impl Root {
+    pub(crate) fn new() -> Self {
+        Self { worker: None }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
+        let Some(worker) = &self.worker else { return };
+        let good = body_size <= MAX_ANSWER && answered_200();
+        let body = if good { host::answer_body(body_size) } else { None };
+        let news = worker.door.answered(callout, body, host::now());
+        worker.release(&news);
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        let policy = match configuration::read(&host::plugin_configuration()) {
+            Ok(policy) => policy,
+            Err(error) => {
+                host::log(LogLevel::Error, &format!("doorward: configuration refused: {error}"));
+                return false;
+            }
+        };
+        let door = Door::new(policy);
+        if !door.native_signatures() {
+            host::log(
+                LogLevel::Warn,
+                "doorward: this host has no verify_signature; signatures are checked in wasm",
+            );
+        }
+        self.worker =
+            Some(Rc::new(Worker { door, waiting: WaitingRoom::default(), reporter: Reporter::default() }));
+        host::tick_every(FIRST_TICK);
+        true
+    }
+
+    fn on_tick(&mut self) {
+        let Some(worker) = &self.worker else { return };
+        let (news, next) = worker.door.tick(host::now());
+        worker.reporter.tick();
+        worker.release(&news);
+        host::tick_every(if worker.waiting.is_empty() { next } else { next.min(Duration::from_millis(50)) });
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        self.worker
+            .as_ref()
+            .map(|worker| Box::new(Filter::new(context_id, Rc::clone(worker))) as Box<dyn HttpContext>)
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+fn answered_200() -> bool {
+    let headers = host::header_pairs(MapType::HttpCallResponseHeaders).unwrap_or_default();
+    RequestHead::parse(&headers).is_some_and(|head| head.single(":status") == Some(b"200"))
+}

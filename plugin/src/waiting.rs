@@ -1,0 +1,77 @@
+use doorward_gate::{Refusal, UnixTime};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a request may wait for keys.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many requests of one worker may wait at once, and how many bytes of heads.
+const MAX_WAITERS: usize = 1_000;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// What has become of a request so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing is decided: body and trailers wait with the head.
+    Held,
+    /// It goes on.
+    Passed,
+    /// It got its answer here.
+    Answered,
+}
+
+/// A request that waits for a provider's keys.
+pub(crate) struct Waiter {
+    /// The request.
+    pub(crate) context_id: u32,
+    /// Where its callbacks look whether it still waits.
+    pub(crate) stage: Rc<Cell<Stage>>,
+    /// Its head, as the host gave it.
+    pub(crate) head: Vec<u8>,
+    /// The answer when nothing comes.
+    pub(crate) otherwise: Refusal,
+    provider: usize,
+    until: UnixTime,
+}
+
+/// Everybody who waits, bounded, so that an outage does not fill the VM.
+#[derive(Default)]
+pub(crate) struct WaitingRoom {
+    waiters: RefCell<Vec<Waiter>>,
+}
+
+impl WaitingRoom {
+    /// Takes a request in, and says where its stage will show; `None` when the room is full.
+    pub(crate) fn enter(
+        &self,
+        context_id: u32,
+        head: Vec<u8>,
+        hold: doorward_gate::Hold,
+        now: UnixTime,
+    ) -> Option<Rc<Cell<Stage>>> {
+        let mut waiters = self.waiters.borrow_mut();
+        let bytes = waiters.iter().map(|waiter| waiter.head.len()).fold(head.len(), usize::saturating_add);
+        if waiters.len() >= MAX_WAITERS || bytes > MAX_BYTES {
+            return None;
+        }
+        let stage = Rc::new(Cell::new(Stage::Held));
+        let (provider, otherwise, until) = (hold.provider, hold.otherwise, now.saturating_add(PATIENCE));
+        waiters.push(Waiter { context_id, stage: Rc::clone(&stage), head, otherwise, provider, until });
+        Some(stage)
+    }
+
+    /// Those for whom keys of one of these providers have come, or whose time is up.
+    pub(crate) fn leave(&self, news: &[usize], now: UnixTime) -> Vec<Waiter> {
+        let done = |waiter: &mut Waiter| news.contains(&waiter.provider) || waiter.until <= now;
+        self.waiters.borrow_mut().extract_if(.., done).collect()
+    }
+
+    /// A client that is gone waits no more.
+    pub(crate) fn forget(&self, context_id: u32) {
+        self.waiters.borrow_mut().retain(|waiter| waiter.context_id != context_id);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiters.borrow().is_empty()
+    }
+}

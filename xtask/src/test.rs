@@ -18,7 +18,7 @@ use crate::error::Error;
 pub(crate) struct Options {
     #[command(flatten)]
     toolchain: WasmToolchain,
-    /// Handed to `cargo test --workspace`: filters, or `-- --nocapture`
+    /// Handed to `cargo test --workspace`: filters, `-p PACKAGE`, or `-- --nocapture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
@@ -45,9 +45,11 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
 
     progress.say("running the tests");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let one_package = options.args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let status = Command::new(cargo)
         .current_dir(files::root())
-        .args(["test", "--workspace"])
+        .arg("test")
+        .args((!one_package).then_some("--workspace"))
         .args(&options.args)
         .envs(prepared.to_env())
         .status()

@@ -100,6 +100,12 @@ impl Echo {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// All requests so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Received> {
+        self.shared.lock().clone()
+    }
+
     /// All requests so far whose path, without the query, is this one.
     #[must_use]
     pub fn received(&self, path: &str) -> Vec<Received> {

@@ -80,3 +80,22 @@ fn speaks_amqp(port: u16) -> Result<()> {
         Err(Error::unexpected("RabbitMQ", "it does not speak AMQP 0-9-1"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Workdir;
+    use crate::progress::Progress;
+    use crate::tools;
+
+    #[test]
+    fn nothing_is_left_when_it_stops() {
+        let tools = tools::rabbitmq::find(Progress::Silent).unwrap();
+        let workdir = Workdir::new().unwrap();
+        let broker = Rabbitmq::start(&tools, workdir.path(), workdir.path().join("rabbitmq.log")).unwrap();
+        let ports = [broker.port.number(), broker._epmd_port.number(), broker._dist_port.number()];
+        assert!(ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok()));
+        drop(broker);
+        assert!(ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err()));
+    }
+}

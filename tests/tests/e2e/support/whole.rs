@@ -1,0 +1,81 @@
+//! A whole stack, and users who act on it.
+
+use doorward_tests::http::Client;
+use doorward_tests::parts::{Echo, Received};
+use doorward_tests::prepared::Prepared;
+use doorward_tests::process::Workdir;
+use doorward_tests::progress::Progress;
+use doorward_tests::stack::{Plan, Stack, Upstream};
+use serde_json::{Value, json};
+
+/// The seed's own password: ten characters that nobody else uses.
+pub(crate) const PASSWORD: &str = "S3cureP@ss";
+
+/// A running stack and a client at its gate.
+pub(crate) struct Whole {
+    pub(crate) stack: Stack,
+    pub(crate) gate: Client,
+    _workdir: Workdir,
+}
+
+/// Somebody who has registered and logged in.
+pub(crate) struct User {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+impl Whole {
+    /// SQLite under it, a recorder behind it.
+    pub(crate) fn start() -> Self {
+        Self::start_with(|plan| plan)
+    }
+
+    pub(crate) fn start_with(change: impl FnOnce(Plan<'_>) -> Plan<'_>) -> Self {
+        let programs = Prepared::from_env().unwrap().programs;
+        let workdir = Workdir::new().unwrap();
+        let plan = change(Plan::for_test(workdir.path(), &programs).unwrap());
+        let stack = Stack::start(plan, Progress::Silent).unwrap();
+        let gate = Client::new(&stack.envoy.url());
+        Self { stack, gate, _workdir: workdir }
+    }
+
+    /// The recorder behind the gate.
+    pub(crate) fn echo(&self) -> &Echo {
+        match &self.stack.upstream {
+            Upstream::Echo(echo) => echo,
+            Upstream::UserService(_) => panic!("this stack has no recorder"),
+        }
+    }
+
+    /// The one request that arrived on this path.
+    pub(crate) fn arrived(&self, path: &str) -> Received {
+        let mut all = self.echo().received(path);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    pub(crate) fn register(&self, email: &str) -> Value {
+        let reply =
+            self.gate.post("/auth/register", &json!({ "email": email, "password": PASSWORD })).unwrap();
+        assert_eq!(reply.status, 201, "{reply:?}");
+        reply.json().unwrap()
+    }
+
+    pub(crate) fn log_in(&self, email: &str, password: &str) -> Value {
+        let reply = self.gate.post("/auth/login", &json!({ "email": email, "password": password })).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json().unwrap()
+    }
+
+    /// Registers and logs in.
+    pub(crate) fn user(&self, email: &str) -> User {
+        let id = text(&self.register(email), "id");
+        let token = text(&self.log_in(email, PASSWORD), "access_token");
+        User { id, token }
+    }
+}
+
+/// A member that must be there and be a string.
+pub(crate) fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}")).to_owned()
+}

@@ -106,6 +106,7 @@ impl Door {
                 Effect::Fetch => self.fetch(remote, now, news),
                 Effect::Install(document) => {
                     let keys = KeySet::from_jwks(&document, &remote.algorithms).ok();
+                    remote.announce(keys.as_ref());
                     self.gate.borrow_mut().install(remote.provider, keys);
                     news.push(remote.provider);
                 }
@@ -165,17 +166,16 @@ impl Remote {
         }
     }
 
+    fn announce(&self, keys: Option<&KeySet>) {
+        let (usable, others) = keys.map(|keys| (keys.len(), keys.refused())).unwrap_or_default();
+        let line = format!("provider {}: {usable} keys in use, {others} others cannot be used", self.name);
+        host::log(LogLevel::Info, &line);
+    }
+
     /// Only a document that holds a usable key may replace the one in use.
     fn judge(&self, body: Option<Vec<u8>>) -> Event {
         let complaint = match body.map(|body| (KeySet::from_jwks(&body, &self.algorithms), body)) {
-            Some((Ok(keys), body)) => {
-                if keys.refused() > 0 {
-                    let line =
-                        format!("provider {}: {} of its keys cannot be used", self.name, keys.refused());
-                    host::log(LogLevel::Warn, &line);
-                }
-                return Event::Fetched(body);
-            }
+            Some((Ok(_), body)) => return Event::Fetched(body),
             Some((Err(error), _)) => error.to_string(),
             None => "no answer with status 200 in time".to_owned(),
         };

@@ -28,7 +28,8 @@ pub trait Users: Send + Sync {
     ///
     /// # Errors
     /// [`InsertUserError::EmailTaken`] and [`InsertUserError::UsernameTaken`] come from a unique index, never from
-    /// a look beforehand; nothing is ever overwritten. All of the user's roles must exist.
+    /// a look beforehand; nothing is ever overwritten. Roles are kept as they are
+    /// named, in their order; a name that no role has carries no permissions.
     async fn insert(&self, account: &Account) -> Result<(), InsertUserError>;
 
     /// The user with that id, as of now: never from a cache or a lagging replica.

@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{ErrorKind, WriteFailure};
+use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
+use mongodb::{Client, Collection, Database};
+use tokio::time::timeout;
+
+use super::keys::KeyRecord;
+use super::migrations;
+use super::roles::RoleRecord;
+use super::sessions::SessionRecord;
+use super::users::UserRecord;
+use crate::domain::ports::{StoreError, StoreHealth};
+use crate::store::OpenError;
+
+/// A MongoDB database. Reads and writes go to the primary, with majority concern.
+#[derive(Clone)]
+pub struct MongoStore {
+    pub(super) client: Client,
+    pub(super) users: Collection<UserRecord>,
+    pub(super) sessions: Collection<SessionRecord>,
+    pub(super) roles: Collection<RoleRecord>,
+    pub(super) keys: Collection<KeyRecord>,
+    database: Database,
+}
+
+const DEFAULT_DATABASE: &str = "doorward";
+/// How long to look for a primary.
+const SELECTION: Duration = Duration::from_secs(2);
+/// How long a whole operation may take, as far as whoever waits for it is concerned.
+const OPERATION: Duration = Duration::from_millis(2900);
+
+impl MongoStore {
+    /// Connects to the database that `url` names (`doorward` if it names none), and makes its indexes.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn connect(url: &str) -> Result<Self, OpenError> {
+        let client = Client::with_options(options(url).await?).map_err(|_| OpenError::Url)?;
+        let database =
+            client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
+        let store = Self {
+            users: database.collection("users"),
+            sessions: database.collection("sessions"),
+            roles: database.collection("roles"),
+            keys: database.collection("keys"),
+            client,
+            database,
+        };
+        let hello = store.hello().await.map_err(OpenError::NoPrimary)?;
+        if !is_replica_set(&hello) {
+            return Err(OpenError::NotReplicaSet);
+        }
+        migrations::run(&store.database).await?;
+        Ok(store)
+    }
+
+    async fn hello(&self) -> Result<Document, StoreError> {
+        let database = self.database.clone();
+        bounded(async move { database.run_command(doc! { "hello": 1 }).await }).await
+    }
+}
+
+#[async_trait]
+impl StoreHealth for MongoStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        // A read with majority concern on the primary: so there is one, and a majority behind it.
+        let roles = self.roles.clone();
+        bounded(async move { roles.find_one(doc! {}).await }).await.map(drop)
+    }
+}
+
+/// Runs a driver's future to its end, in a task of its own: the driver's futures must not be dropped half way. Whoever
+/// asked waits no longer than [`OPERATION`].
+pub(super) async fn bounded<T: Send + 'static>(
+    operation: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let task = tokio::spawn(operation);
+    let done = timeout(OPERATION, task).await.map_err(StoreError::unavailable)?;
+    done.map_err(StoreError::unavailable)?.map_err(failure)
+}
+
+/// What a failure of the driver means to the flows.
+fn failure(error: mongodb::error::Error) -> StoreError {
+    match *error.kind {
+        // The document is there, and is not what this version writes.
+        ErrorKind::Bson(_) | ErrorKind::BsonDeserialization(_) => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::unavailable(error),
+    }
+}
+
+/// The unique index that refused a write, if that is what went wrong.
+pub(super) fn violated_index(error: &mongodb::error::Error) -> Option<&str> {
+    const DUPLICATE_KEY: i32 = 11_000;
+    let ErrorKind::Write(WriteFailure::WriteError(refused)) = &*error.kind else { return None };
+    // "E11000 duplicate key error collection: db.users index: email dup key: { … }": the first `index:` is the
+    // server's own, whatever the user's values say further on.
+    let (_, from_name) = refused.message.split_once(" index: ")?;
+    (refused.code == DUPLICATE_KEY).then(|| from_name.split(' ').next().unwrap_or_default())
+}
+
+async fn options(url: &str) -> Result<ClientOptions, OpenError> {
+    let mut options = ClientOptions::parse(url).await.map_err(|_| OpenError::Url)?;
+    options.app_name.get_or_insert_with(|| "doorward-issuer".to_owned());
+    options.server_selection_timeout = Some(SELECTION);
+    options.connect_timeout = Some(SELECTION);
+    // Whatever the URL says: a session that was ended must never be seen again on a lagging secondary.
+    options.selection_criteria = None;
+    options.read_concern = Some(ReadConcern::majority());
+    options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+    Ok(options)
+}
+
+fn is_replica_set(hello: &Document) -> bool {
+    // `mongos` in front of a sharded cluster has transactions as well.
+    hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid")
+}

@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::IndexOptions;
+use mongodb::{Database, IndexModel};
+
+use super::connect::bounded;
+use crate::domain::ports::StoreError;
+
+/// Who owns an e-mail address.
+pub(super) const EMAIL: &str = "users_email";
+/// Who owns a user name.
+pub(super) const USERNAME: &str = "users_username";
+
+/// Makes the indexes; those that exist stay. Never in a transaction, where MongoDB could not make them.
+pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
+    // Only documents that have a user name are in its index, so that many can have none.
+    let named = doc! { "username": { "$type": "string" } };
+    let at_expiry = IndexOptions::builder().expire_after(Duration::ZERO).build();
+    for (collection, index) in [
+        ("users", unique(doc! { "email": 1 }, EMAIL, None)),
+        ("users", unique(doc! { "username": 1 }, USERNAME, Some(named))),
+        ("users", IndexModel::builder().keys(doc! { "roles": 1 }).build()),
+        ("sessions", IndexModel::builder().keys(doc! { "user": 1 }).build()),
+        ("sessions", IndexModel::builder().keys(doc! { "expires_at": 1 }).options(at_expiry).build()),
+        ("keys", unique(doc! { "kind": 1, "number": 1 }, "keys_kind_number", None)),
+    ] {
+        let collection = database.collection::<Document>(collection);
+        bounded(async move { collection.create_index(index).await }).await.map(drop)?;
+    }
+    Ok(())
+}
+
+fn unique(keys: Document, name: &str, only: Option<Document>) -> IndexModel {
+    let options = IndexOptions::builder()
+        .unique(true)
+        .name(name.to_owned())
+        .partial_filter_expression(only)
+        .build();
+    IndexModel::builder().keys(keys).options(options).build()
+}

@@ -1,0 +1,25 @@
+use std::fmt::Display;
+
+use jiff::Timestamp;
+
+use crate::domain::ports::StoreError;
+
+/// A value that had to be there, in the form in which this program writes it.
+pub(super) fn wanted<T>(value: Option<T>, what: &str) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::Corrupt(what.to_owned()))
+}
+
+/// Like [`wanted`], for parsers that say why. The value itself is not repeated: it may be personal.
+pub(super) fn parsed<T, E: Display>(value: Result<T, E>, what: &str) -> Result<T, StoreError> {
+    value.map_err(|error| StoreError::Corrupt(format!("{what} {error}")))
+}
+
+/// A moment from milliseconds since 1970.
+pub(super) fn moment(milliseconds: i64, what: &str) -> Result<Timestamp, StoreError> {
+    parsed(Timestamp::from_millisecond(milliseconds), what)
+}
+
+/// A counter as both databases keep it. Counters start at 0 and take centuries to reach the limit.
+pub(super) fn stored(counter: u64) -> i64 {
+    i64::try_from(counter).unwrap_or(i64::MAX)
+}

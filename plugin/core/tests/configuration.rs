@@ -180,7 +180,7 @@ fn keys_that_must_not_be_trusted() {
         json!("key"),
         json!({}),
     ] {
-        assert_eq!(read(&[bad.clone()]), Err(JwksError::NoUsableKey), "{bad}");
+        assert_eq!(read(std::slice::from_ref(&bad)), Err(JwksError::NoUsableKey), "{bad}");
         assert_eq!(read(&[bad.clone(), good.clone()]), Ok((1, 1)), "{bad}");
     }
     assert_eq!(read(&[rsa(2048, "AQAB")]), Ok((1, 0)), "the measure of the weak ones above");

@@ -13,11 +13,11 @@ use std::sync::LazyLock;
 use std::time::Duration as StdDuration;
 
 /// Now, in all these tests.
-pub const NOW: u64 = 1_800_000_000;
-pub const ISSUER: &str = "https://auth.example.test";
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const ISSUER: &str = "https://auth.example.test";
 
 /// A host without native crypto, whose clock can be turned.
-pub struct Clock(pub Cell<u64>);
+pub(crate) struct Clock(pub(crate) Cell<u64>);
 
 impl Host for Clock {
     fn now(&self) -> UnixTime {
@@ -29,18 +29,21 @@ impl Host for Clock {
     }
 }
 
-pub fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     Clock(Cell::new(NOW))
 }
 
-pub static ES256: LazyLock<ES256KeyPair> = LazyLock::new(|| ES256KeyPair::generate().with_key_id("k1"));
-pub static RS256: LazyLock<RS256KeyPair> =
+pub(crate) static ES256: LazyLock<ES256KeyPair> =
+    LazyLock::new(|| ES256KeyPair::generate().with_key_id("k1"));
+pub(crate) static RS256: LazyLock<RS256KeyPair> =
     LazyLock::new(|| RS256KeyPair::generate(2048).unwrap().with_key_id("r1"));
-pub static ED25519: LazyLock<Ed25519KeyPair> = LazyLock::new(|| Ed25519KeyPair::generate().with_key_id("e1"));
-pub static ES384: LazyLock<ES384KeyPair> = LazyLock::new(|| ES384KeyPair::generate().with_key_id("p1"));
+pub(crate) static ED25519: LazyLock<Ed25519KeyPair> =
+    LazyLock::new(|| Ed25519KeyPair::generate().with_key_id("e1"));
+pub(crate) static ES384: LazyLock<ES384KeyPair> =
+    LazyLock::new(|| ES384KeyPair::generate().with_key_id("p1"));
 
 /// The public keys of all the pairs above.
-pub fn jwks() -> String {
+pub(crate) fn jwks() -> String {
     let keys = [
         ES256.public_key().to_jwk(),
         RS256.public_key().to_jwk(),
@@ -50,7 +53,7 @@ pub fn jwks() -> String {
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
-pub fn provider() -> Value {
+pub(crate) fn provider() -> Value {
     json!({
         "name": "doorward", "issuer": ISSUER, "audiences": ["api"],
         "algorithms": ["ES256", "RS256", "EdDSA", "ES384"], "keys": {"inline": jwks()},
@@ -58,7 +61,7 @@ pub fn provider() -> Value {
 }
 
 /// The rules of the design's example.
-pub fn rules() -> Value {
+pub(crate) fn rules() -> Value {
     json!([
         {"path": "/auth/validate", "allow": "deny"},
         {"path": "/auth/me", "allow": "authenticated", "forward_token": true},
@@ -73,11 +76,11 @@ pub fn rules() -> Value {
     ])
 }
 
-pub fn config() -> Value {
+pub(crate) fn config() -> Value {
     json!({"providers": [provider()], "rules": rules()})
 }
 
-pub fn compile(config: Value) -> Result<Policy, ConfigError> {
+pub(crate) fn compile(config: Value) -> Result<Policy, ConfigError> {
     let variables = |name: &str| match name {
         "SECRET" => Some("0123456789abcdef0123456789abcdef".to_owned()),
         "SECRET_OLD" => Some("fedcba9876543210fedcba9876543210".to_owned()),
@@ -87,20 +90,20 @@ pub fn compile(config: Value) -> Result<Policy, ConfigError> {
     Policy::compile(Config::read(config)?, &variables)
 }
 
-pub fn gate_of(config: Value) -> Gate {
+pub(crate) fn gate_of(config: Value) -> Gate {
     Gate::new(compile(config).unwrap())
 }
 
-pub fn gate() -> Gate {
+pub(crate) fn gate() -> Gate {
     gate_of(config())
 }
 
-pub fn key_set(document: &str) -> KeySet {
+pub(crate) fn key_set(document: &str) -> KeySet {
     KeySet::from_jwks(document.as_bytes(), &doorward_gate::keys::Algorithm::ALL).unwrap()
 }
 
 /// The claims of an ordinary user.
-pub fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({
         "iss": ISSUER, "sub": "u-1", "aud": ["api"], "client_id": "first-party",
         "iat": NOW - 10, "exp": NOW + 600, "jti": "j-1", "sid": "s-1", "epoch": 0,
@@ -109,7 +112,7 @@ pub fn claims() -> Value {
 }
 
 /// The claims above with some replaced; `null` takes one away.
-pub fn claims_with(changes: Value) -> Value {
+pub(crate) fn claims_with(changes: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
         if value.is_null() {
@@ -122,14 +125,14 @@ pub fn claims_with(changes: Value) -> Value {
 }
 
 /// The signing input for a header and claims, signed by whoever is asked.
-pub fn assemble(header: &str, claims: &str, sign: impl FnOnce(&str) -> Vec<u8>) -> String {
+pub(crate) fn assemble(header: &str, claims: &str, sign: impl FnOnce(&str) -> Vec<u8>) -> String {
     let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(sign(&input));
     format!("{input}.{signature}")
 }
 
 /// A raw ES256 signature of `k1` over any text, well-formed or not.
-pub fn es256(input: &str) -> Vec<u8> {
+pub(crate) fn es256(input: &str) -> Vec<u8> {
     use p256::ecdsa::SigningKey;
     use p256::ecdsa::signature::Signer;
     let key = SigningKey::from_slice(&ES256.to_bytes()).unwrap();
@@ -138,40 +141,46 @@ pub fn es256(input: &str) -> Vec<u8> {
 }
 
 /// A token as the issuer would make it.
-pub fn token(claims: &Value) -> String {
+pub(crate) fn token(claims: &Value) -> String {
     assemble(r#"{"alg":"ES256","kid":"k1","typ":"at+jwt"}"#, &claims.to_string(), es256)
 }
 
 /// A request, decided about.
-pub struct Outcome {
-    pub decision: Decision,
+pub(crate) struct Outcome {
+    pub(crate) decision: Decision,
 }
 
 impl Outcome {
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         match &self.decision {
             Decision::Refuse(refusal) => Some(refusal.reason),
             _ => None,
         }
     }
 
-    pub fn mutation(&self) -> &HeaderMutation {
+    pub(crate) fn mutation(&self) -> &HeaderMutation {
         match &self.decision {
             Decision::Forward(mutation) => mutation,
             other => panic!("not forwarded: {other:?}"),
         }
     }
 
-    pub fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.mutation().set().find(|(n, _)| *n == name).map(|(_, v)| v.to_owned())
     }
 
-    pub fn removes(&self, name: &str) -> bool {
+    pub(crate) fn removes(&self, name: &str) -> bool {
         self.mutation().remove().iter().any(|n| n == name)
     }
 }
 
-pub fn send(gate: &mut Gate, clock: &Clock, method: &str, path: &str, headers: &[(&str, &str)]) -> Outcome {
+pub(crate) fn send(
+    gate: &mut Gate,
+    clock: &Clock,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Outcome {
     let pseudo = [(":method", method), (":path", path), (":authority", "gw.example.test")];
     let pairs = pseudo.iter().chain(headers).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let head = RequestHead::from_pairs(pairs);
@@ -179,6 +188,6 @@ pub fn send(gate: &mut Gate, clock: &Clock, method: &str, path: &str, headers: &
 }
 
 /// A GET with a bearer token.
-pub fn get(gate: &mut Gate, path: &str, token: &str) -> Outcome {
+pub(crate) fn get(gate: &mut Gate, path: &str, token: &str) -> Outcome {
     send(gate, &clock(), "GET", path, &[("authorization", &format!("Bearer {token}"))])
 }

@@ -4,38 +4,42 @@
 //! mistakes, every mistake names its key, and all of them are reported together. The environment is an argument, so that a
 //! test can bring its own. `docs/configuration.md` describes every key.
 
+/// Section by section: which keys there are, their defaults, and what a value must be.
 mod read;
+/// Text that must not be printed.
 mod secret;
+/// File and environment, before anyone knows what they mean.
 mod settings;
+/// How one value is read.
 mod value;
 
-pub use secret::Secret;
-pub use settings::Mistake;
-
-use settings::Settings;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
-/// Everything the issuer was told, checked.
-#[derive(Debug)]
+pub use self::secret::Secret;
+pub use self::settings::Mistake;
+
+use self::settings::Settings;
+use crate::crypto::master_key::MasterKey;
+use crate::domain::role::RoleName;
+
+/// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
 pub struct Config {
     /// `server.*`
     pub server: Server,
-    /// `store.url`
+    /// `store.url`, and `keys.master_key` with it.
     pub store: Store,
     /// `token.*`
     pub token: Token,
-    /// `keys.master_key`; SQLite makes one when there is none.
-    pub master_key: Option<MasterKey>,
     /// `password.*`
     pub password: Password,
     /// `registration.open`
     pub registration_open: bool,
     /// `roles`: made at start, beside `user` and `admin`.
-    pub roles: Vec<String>,
+    pub roles: Vec<RoleName>,
     /// `telemetry.*`
     pub telemetry: Telemetry,
     effective: Vec<(&'static str, String)>,
@@ -54,13 +58,22 @@ pub struct Server {
     pub trusted_hops: usize,
 }
 
-/// Where users and sessions are kept.
-#[derive(Debug)]
+/// Where users and sessions are kept, and what seals the keys in there.
 pub enum Store {
     /// A file, made when missing.
-    Sqlite(PathBuf),
-    /// The URL of a replica set; it may hold a password.
-    MongoDb(Secret),
+    Sqlite {
+        /// Where it is.
+        path: PathBuf,
+        /// Without one, there is one beside the database.
+        master_key: Option<Arc<MasterKey>>,
+    },
+    /// A replica set.
+    MongoDb {
+        /// Where it is; may hold a password.
+        url: Secret,
+        /// Replicas have no file in common, so it has to be given to all of them.
+        master_key: Arc<MasterKey>,
+    },
 }
 
 /// What goes into tokens, and how long they live.
@@ -97,23 +110,6 @@ pub enum Algorithm {
     Hs256,
 }
 
-/// The 32 bytes that wrap the key ring.
-#[derive(Clone)]
-pub struct MasterKey(Zeroizing<[u8; 32]>);
-
-impl MasterKey {
-    /// The bytes; for the key ring alone.
-    pub fn expose(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for MasterKey {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(secret::MASK)
-    }
-}
-
 /// What a password must be, and what hashing one costs.
 #[derive(Debug)]
 pub struct Password {
@@ -121,8 +117,8 @@ pub struct Password {
     pub cost: u32,
     /// The least number of characters.
     pub min_length: usize,
-    /// The least zxcvbn score, 0 to 4; the policy's own default when not given.
-    pub min_score: Option<u8>,
+    /// The least zxcvbn score, 0 to 4.
+    pub min_score: u8,
     /// Passwords that are refused whatever their score.
     pub blocklist: Vec<String>,
     /// Hashing threads; as many as the CPU quota allows when not given.
@@ -171,23 +167,12 @@ impl Config {
         let server = read::server(&mut settings);
         let store = read::store(&mut settings);
         let token = read::token(&mut settings);
-        let master_key = read::master_key(&mut settings, &store);
         let password = read::password(&mut settings);
         let registration_open = settings.take("registration.open", true);
-        let roles = settings.take("roles", vec!["user".to_owned(), "admin".to_owned()]);
+        let roles = read::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
         let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;
-        Ok(Self {
-            server,
-            store,
-            token,
-            master_key,
-            password,
-            registration_open,
-            roles,
-            telemetry,
-            effective,
-        })
+        Ok(Self { server, store, token, password, registration_open, roles, telemetry, effective })
     }
 
     /// Every key with the value in force, secrets masked.

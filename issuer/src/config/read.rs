@@ -1,14 +1,17 @@
-//! Section by section: which keys there are, their defaults, and what a value must be.
-
-use super::settings::Settings;
-use super::{Algorithm, MasterKey, Password, Secret, Server, Store, Telemetry, Token};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
 use tracing_subscriber::EnvFilter;
-use zeroize::Zeroizing;
+
+use super::settings::Settings;
+use super::{Algorithm, Password, Secret, Server, Store, Telemetry, Token};
+use crate::crypto::master_key::MasterKey;
+use crate::crypto::password::{COSTS, DEFAULT_COST};
+use crate::crypto::signer::MIN_SHARED_SECRET;
+use crate::domain::policy::{DEFAULT_MIN_LENGTH, DEFAULT_MIN_SCORE};
+use crate::domain::role::RoleName;
 
 /// Keys of the contract that need a part which this version does not have.
 pub(super) fn refuse_later_keys(settings: &mut Settings) {
@@ -26,28 +29,44 @@ pub(super) fn server(settings: &mut Settings) -> Server {
     let public = settings.take("server.public", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
     let management = settings.take("server.management", SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));
     let management_token = settings.take_secret("server.management_token");
-    let trusted_hops =
-        settings.take_if("server.trusted_hops", 0_u32, "must be 16 at most", |hops| *hops <= 16);
-    Server { public, management, management_token, trusted_hops: trusted_hops as usize }
+    let trusted_hops = settings.take_if("server.trusted_hops", 0, "must be 16 at most", |hops| *hops <= 16);
+    Server { public, management, management_token, trusted_hops }
 }
 
 pub(super) fn store(settings: &mut Settings) -> Store {
     const KEY: &str = "store.url";
-    let default = Store::Sqlite("data/doorward.db".into());
-    let Some(url) = settings.take_secret(KEY) else {
+    let url = settings.take_secret(KEY);
+    let master_key = master_key(settings);
+    let Some(url) = url else {
         settings.show(KEY, r#""sqlite://data/doorward.db""#);
-        return default;
+        return Store::Sqlite { path: "data/doorward.db".into(), master_key };
     };
     if let Some(path) = url.expose().strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
         // A path holds no password, so an operator may see it.
         settings.show(KEY, &format!("{:?}", url.expose()));
-        return Store::Sqlite(path.into());
+        return Store::Sqlite { path: path.into(), master_key };
     }
-    if url.expose().starts_with("mongodb://") {
-        return Store::MongoDb(url);
+    match (url.expose().starts_with("mongodb://"), master_key) {
+        (true, Some(master_key)) => return Store::MongoDb { url, master_key },
+        (true, None) => settings.mistake(
+            MASTER_KEY,
+            "is required with MongoDB: 32 bytes in base64, as `openssl rand -base64 32` prints them",
+        ),
+        (false, _) => settings.mistake(KEY, "must be sqlite://PATH or mongodb://HOST:PORT/DATABASE"),
     }
-    settings.mistake(KEY, "must be sqlite://PATH or mongodb://HOST:PORT/DATABASE");
-    default
+    // Never used: the mistake ends the reading.
+    Store::Sqlite { path: PathBuf::new(), master_key: None }
+}
+
+const MASTER_KEY: &str = "keys.master_key";
+
+fn master_key(settings: &mut Settings) -> Option<Arc<MasterKey>> {
+    let text = settings.take_secret(MASTER_KEY)?;
+    let key = MasterKey::parse(text.expose());
+    if let Err(error) = &key {
+        settings.mistake(MASTER_KEY, &error.to_string());
+    }
+    key.ok().map(Arc::new)
 }
 
 pub(super) fn token(settings: &mut Settings) -> Token {
@@ -93,7 +112,7 @@ fn token_secret(settings: &mut Settings, algorithm: Algorithm) -> Option<Secret>
             settings
                 .mistake(KEY, "is used by token.algorithm = HS256 alone; remove it or choose that algorithm");
         }
-        Some(secret) if secret.expose().len() < 32 => {
+        Some(secret) if secret.expose().len() < MIN_SHARED_SECRET => {
             settings.mistake(KEY, "must be 32 bytes at least");
         }
         _ => {}
@@ -101,52 +120,39 @@ fn token_secret(settings: &mut Settings, algorithm: Algorithm) -> Option<Secret>
     secret
 }
 
-pub(super) fn master_key(settings: &mut Settings, store: &Store) -> Option<MasterKey> {
-    const KEY: &str = "keys.master_key";
-    const MAKE_ONE: &str = "`openssl rand -base64 32` makes one";
-    let Some(text) = settings.take_secret(KEY) else {
-        if matches!(store, Store::MongoDb(_)) {
-            settings.mistake(KEY, &format!("is required with MongoDB: 32 bytes in base64; {MAKE_ONE}"));
-        }
-        return None;
-    };
-    let decoded = BASE64.decode(text.expose()).map(Zeroizing::new);
-    match decoded.ok().and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok()) {
-        Some(bytes) => Some(MasterKey(Zeroizing::new(bytes))),
-        None => {
-            settings.mistake(KEY, &format!("must be 32 bytes in base64; {MAKE_ONE}"));
-            None
-        }
-    }
-}
-
 pub(super) fn password(settings: &mut Settings) -> Password {
-    // bcrypt's own limits are 4 and 31; every step doubles the work, and beyond 20 a login takes minutes.
-    let cost =
-        settings.take_if("password.cost", 12, "must be between 4 and 20", |cost| (4..=20).contains(cost));
-    let min_length = settings
-        .take_if("password.min_length", 10, "must be between 8 and 256", |length| (8..=256).contains(length));
-    let min_score = settings.take_optional::<u32>("password.min_score");
-    if min_score.is_some_and(|score| score > 4) {
-        settings.mistake("password.min_score", "must be between 0 and 4");
-    }
+    let (cheapest, dearest) = (COSTS.start(), COSTS.end());
+    let cost = settings.take_if(
+        "password.cost",
+        DEFAULT_COST,
+        &format!("must be between {cheapest} and {dearest}"),
+        |cost| COSTS.contains(cost),
+    );
+    let min_length =
+        settings.take_if("password.min_length", DEFAULT_MIN_LENGTH, "must be between 8 and 256", |length| {
+            (8..=256).contains(length)
+        });
+    let min_score =
+        settings
+            .take_if("password.min_score", DEFAULT_MIN_SCORE, "must be between 0 and 4", |score| *score <= 4);
     let blocklist = settings.take_optional::<PathBuf>("password.blocklist");
     let blocklist = blocklist.map(|path| lines(settings, "password.blocklist", &path)).unwrap_or_default();
-    let threads = settings.take_optional::<u32>("password.threads");
+    let threads = settings.take_optional::<usize>("password.threads");
     if threads.is_some_and(|threads| !(1..=256).contains(&threads)) {
         settings.mistake("password.threads", "must be between 1 and 256");
     }
-    let queue = settings.take_if("password.queue", 64_u32, "must be between 1 and 65536", |queue| {
-        (1..=65_536).contains(queue)
-    });
-    Password {
-        cost,
-        min_length: min_length as usize,
-        min_score: min_score.and_then(|score| score.try_into().ok()),
-        blocklist,
-        threads: threads.map(|threads| threads as usize),
-        queue: queue as usize,
-    }
+    let queue = settings
+        .take_if("password.queue", 64, "must be between 1 and 65536", |queue| (1..=65_536).contains(queue));
+    Password { cost, min_length, min_score, blocklist, threads, queue }
+}
+
+pub(super) fn roles(settings: &mut Settings) -> Vec<RoleName> {
+    const KEY: &str = "roles";
+    let names = settings.take(KEY, vec!["user".to_owned(), "admin".to_owned()]);
+    let mut parse = |name: &String| {
+        RoleName::parse(name).map_err(|error| settings.mistake(KEY, &format!("every name {error}"))).ok()
+    };
+    names.iter().filter_map(&mut parse).collect()
 }
 
 pub(super) fn telemetry(settings: &mut Settings) -> Telemetry {

@@ -1,6 +1,5 @@
-//! Text that must not be printed.
-
 use std::fmt;
+
 use zeroize::Zeroizing;
 
 /// A secret from the configuration: wiped when dropped, and never shown by `Debug`.

@@ -1,15 +1,15 @@
-//! Where settings come from, before anyone knows what they mean.
-//!
 //! File and environment are laid over each other into one flat map, `section.key` to value. Whoever asks for a key takes it out;
 //! what nobody asked for is a mistake. Mistakes are collected, so that an operator sees all of them at once.
 
-use super::secret::{MASK, Secret};
-use super::value::FromSetting;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
 use toml::Value;
+
+use super::secret::{MASK, Secret};
+use super::value::FromSetting;
 
 /// Variables with our prefix that other parts of the system read.
 const FOREIGN: [&str; 1] = ["DOORWARD_MANAGEMENT_TOKEN"];

@@ -1,11 +1,10 @@
-//! How one setting is read, whether it came as a TOML value or as the text of a variable.
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
 use toml::Value;
 
-/// A type that a key can have.
+/// A type that a key can have; read from a TOML value, or from the text of a variable.
 pub(super) trait FromSetting: Sized {
     /// The words after "must be".
     const WANTED: &'static str;
@@ -33,21 +32,27 @@ impl FromSetting for bool {
     }
 }
 
-impl FromSetting for u32 {
-    const WANTED: &'static str = "a whole number";
+macro_rules! whole_numbers {
+    ($($type:ty),+) => {$(
+        impl FromSetting for $type {
+            const WANTED: &'static str = "a whole number";
 
-    fn from_setting(value: &Value) -> Option<Self> {
-        match value {
-            Value::Integer(number) => (*number).try_into().ok(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
+            fn from_setting(value: &Value) -> Option<Self> {
+                match value {
+                    Value::Integer(number) => (*number).try_into().ok(),
+                    Value::String(text) => text.parse().ok(),
+                    _ => None,
+                }
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
         }
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
+    )+};
 }
+
+whole_numbers!(u8, u32, usize);
 
 impl FromSetting for String {
     const WANTED: &'static str = "a text that is not empty";

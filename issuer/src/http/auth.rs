@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::bearer::Bearer;
 use super::body::Body;
+use super::edge::Seen;
 use super::problem::Problem;
 use super::reason::Reason;
 use crate::domain::authenticate::{AuthError, Authenticate, Caller};
@@ -40,6 +41,7 @@ impl AuthApi {
     async fn register(
         &self,
         context: Data<&RequestContext>,
+        seen: Data<&Seen>,
         Body(body): Body<RegisterBody>,
     ) -> Result<RegisterAnswer, Problem> {
         if !self.registration_open {
@@ -52,6 +54,7 @@ impl AuthApi {
             username: body.username,
         };
         let user = self.to_the_end(async move { register.register(request, &context).await }).await??;
+        seen.note(user.id);
         Ok(RegisterAnswer::Created(Json(user.into())))
     }
 

@@ -61,3 +61,50 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|_| Problem::from(Reason::MalformedBody))?;
     fields::read(&value).map_err(|wrong| Problem::invalid(vec![wrong]))
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::Error;
+    use poem_openapi::{ApiExtractor, ExtractParamOptions, Object};
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, Object)]
+    struct Greeting {
+        text: String,
+    }
+
+    async fn read(body: poem::Body, content_type: &str) -> Result<String, Error> {
+        let request = Request::builder().content_type(content_type).body(body);
+        let (request, mut body) = request.split();
+        let options = ExtractParamOptions::default();
+        <Body<Greeting> as ApiExtractor>::from_request(&request, &mut body, options)
+            .await
+            .map(|Body(greeting)| greeting.text)
+    }
+
+    fn reason(read: Result<String, Error>) -> &'static str {
+        read.unwrap_err().data::<Problem>().unwrap().name()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_or_refused() {
+        let json = "application/json";
+        assert_eq!(
+            read(r#"{"text": "hello"}"#.into(), "Application/JSON; charset=utf-8").await.unwrap(),
+            "hello"
+        );
+        assert_eq!(reason(read("{".into(), json).await), "malformed_body");
+        assert_eq!(reason(read("{}".into(), json).await), "validation_failed");
+        assert_eq!(reason(read(" ".repeat(LIMIT + 1).into(), json).await), "payload_too_large");
+        assert_eq!(read("{}".into(), "text/json").await.unwrap_err().status(), 415);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_not_waited_for() {
+        let silence = futures_util::stream::pending::<std::io::Result<Vec<u8>>>();
+        let body = poem::Body::from_bytes_stream(silence);
+        assert_eq!(reason(read(body, "application/json").await), "request_timeout");
+    }
+}

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use poem::endpoint::make_sync;
 use poem::http::header;
 use poem::{Endpoint, Response};
@@ -8,11 +9,14 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
 
 /// `/openapi.json`: the API, for machines.
 pub(super) fn specification(json: String) -> impl Endpoint {
+    let json = Bytes::from(json);
     make_sync(move |_| Response::builder().content_type("application/json").body(json.clone()))
 }
 
 /// `/docs`: the API, for people, with a form to try each operation.
 pub(super) fn page(html: String) -> impl Endpoint {
+    // Shared, not copied: it has more than a megabyte.
+    let html = Bytes::from(html);
     make_sync(move |_| {
         Response::builder()
             .content_type("text/html; charset=utf-8")

@@ -53,16 +53,16 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let stopwatch = Stopwatch::start();
         let context = self.edge.context(&request);
         let seen = Seen::default();
-        let method = request.method().clone();
+        let line = Line::begin(request.method(), &context.request_id, &seen);
+        // At the highest level, so that every line within has the id, whatever the operator's filter.
+        let span = tracing::error_span!("request", request_id = context.request_id);
         request.set_data(context.clone());
-        request.set_data(seen.clone());
-        let span = tracing::info_span!("request", request_id = context.request_id);
+        request.set_data(seen);
         let response = self.answer(request).instrument(span.clone()).await;
         let response = span.in_scope(|| finish(response, &context.request_id));
-        log(&method, &response, &context.request_id, &seen, stopwatch);
+        line.end(&response);
         Ok(response)
     }
 }
@@ -114,16 +114,89 @@ fn finish(response: Response, request_id: &str) -> Response {
     response
 }
 
-/// The one line per request. The pattern of the route, never the path: a path may hold anything.
-fn log(method: &Method, response: &Response, request_id: &str, seen: &Seen, stopwatch: Stopwatch) {
-    tracing::info!(
-        method = method.as_str(),
-        route = response.data::<PathPattern>().map_or("-", |pattern| &pattern.0),
-        status = response.status().as_u16(),
-        reason = response.data::<Problem>().map(Problem::name),
-        latency_ms = stopwatch.milliseconds(),
-        request_id,
-        user_id = seen.0.get().map(tracing::field::display),
-        "request"
-    );
+/// The one line per request, written at its end; or when its client hangs up, which drops it half way.
+struct Line {
+    method: Method,
+    request_id: String,
+    seen: Seen,
+    stopwatch: Stopwatch,
+    ended: bool,
+}
+
+impl Line {
+    fn begin(method: &Method, request_id: &str, seen: &Seen) -> Self {
+        let (method, request_id, seen) = (method.clone(), request_id.to_owned(), seen.clone());
+        Self { method, request_id, seen, stopwatch: Stopwatch::start(), ended: false }
+    }
+
+    /// With the pattern of the route, never the path: a path may hold anything.
+    fn end(mut self, response: &Response) {
+        self.ended = true;
+        tracing::info!(
+            method = self.method.as_str(),
+            route = route(response),
+            status = response.status().as_u16(),
+            reason = response.data::<Problem>().map(Problem::name),
+            latency_ms = self.stopwatch.milliseconds(),
+            request_id = self.request_id,
+            user_id = self.seen.0.get().map(tracing::field::display),
+            "request"
+        );
+    }
+}
+
+fn route(response: &Response) -> &str {
+    // A path that no operation has matches the empty pattern around all of them.
+    response
+        .data::<PathPattern>()
+        .map(|pattern| &*pattern.0)
+        .filter(|pattern| !pattern.is_empty())
+        .unwrap_or("-")
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.ended {
+            tracing::info!(
+                method = self.method.as_str(),
+                latency_ms = self.stopwatch.milliseconds(),
+                request_id = self.request_id,
+                user_id = self.seen.0.get().map(tracing::field::display),
+                "request given up by its client"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::EndpointExt;
+    use poem::endpoint::make;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::domain::clock::SystemRandom;
+
+    async fn ask(inner: impl Endpoint) -> (Response, Value) {
+        let edge = Edge { trusted_hops: 0, random: Arc::new(SystemRandom) };
+        let mut response = inner.with(edge).call(Request::default()).await.unwrap();
+        let body = response.take_body().into_json().await.unwrap();
+        (response, body)
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_as_a_problem() {
+        let (response, body) = ask(make(|_| async { panic!("with a secret") as Result<()> })).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(body["type"], "urn:doorward:problem:internal");
+        assert!(!body.to_string().contains("secret"), "{body}");
+        assert!(response.header("x-request-id").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_ends_is_cut_off() {
+        let (response, body) = ask(make(|_| std::future::pending::<Result<()>>())).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["type"], "urn:doorward:problem:overloaded");
+    }
 }

@@ -1,0 +1,190 @@
+//! The application: builds every part from the configuration and joins them. The only place that sees all of them.
+
+/// The listeners, from binding to draining.
+pub mod listen;
+/// The master key of a database that has none configured.
+mod master_key;
+/// The roles that exist from the start.
+mod roles;
+/// Which store, and its ports.
+mod stores;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
+
+use self::listen::{Listeners, termination};
+pub use self::master_key::MasterKeyError;
+use self::stores::Stores;
+use crate::config::{Algorithm, Config, Password, Token};
+use crate::crypto::password::BcryptHasher;
+use crate::crypto::pool::{Pool, PoolSettings};
+use crate::crypto::refresh::RefreshMint;
+use crate::crypto::ring::{KeyRing, RingError};
+use crate::crypto::signer::{Signer, SignerError, SignerSettings, Signing};
+use crate::domain::authenticate::Authenticate;
+use crate::domain::clock::{Clock, Random, SystemClock, SystemRandom};
+use crate::domain::keys::SigningAlgorithm;
+use crate::domain::login::Login;
+use crate::domain::policy::PasswordPolicy;
+use crate::domain::register::Register;
+use crate::domain::session::SessionLimits;
+use crate::http::routes::Parts;
+use crate::store::OpenError;
+use crate::telemetry::with_causes;
+
+/// The issuer, ready to work.
+pub struct App {
+    /// Makes accounts.
+    pub register: Arc<Register>,
+    /// What the listeners need.
+    pub parts: Parts,
+}
+
+/// Why the issuer does not start; one sentence that says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error("{}", with_causes(.0))]
+    Store(#[from] OpenError),
+    /// There is no master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The key ring cannot be opened.
+    #[error("{}", with_causes(.0))]
+    Ring(#[from] RingError),
+    /// Tokens cannot be signed.
+    #[error("{}", with_causes(.0))]
+    Signer(#[from] SignerError),
+    /// The password pool has no threads.
+    #[error("the password threads cannot start ({0}); lower password.threads or raise the limit on threads")]
+    Pool(std::io::Error),
+    /// An address cannot be listened on.
+    #[error("{key}: cannot listen on {address} ({source}); free the address or choose another")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A listener broke.
+    #[error("the listeners broke ({0}); start again")]
+    Serve(std::io::Error),
+}
+
+/// Answers requests until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn serve(config: &Config) -> Result<(), StartError> {
+    let end = termination()?;
+    let app = App::open(config).await?;
+    Listeners::bind(&config.server).await?.run(&app.parts, end).await
+}
+
+impl App {
+    /// Opens the store and the key ring, and builds the flows.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        Self::open_with(config, Arc::new(SystemClock), Arc::new(SystemRandom)).await
+    }
+
+    /// Like [`open`](Self::open), with a clock and dice of the caller's.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open_with(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let stores = Stores::open(&config.store).await?;
+        roles::ensure(&*stores.roles, &config.roles).await.map_err(OpenError::from)?;
+        let signing = signing(&config.token);
+        let master_key = master_key::of(&config.store, &*random)?;
+        let algorithm = signing.ring_algorithm();
+        let ring = KeyRing::open(&*stores.keys, &master_key, algorithm, &*clock, &*random).await?;
+        let signer = Arc::new(Signer::new(&ring, &signing, signer_settings(&config.token))?);
+        let pool = Pool::start(pool_settings(&config.password)).map_err(StartError::Pool)?;
+        let hasher = Arc::new(BcryptHasher::new(pool, &ring, config.password.cost, random.clone())?);
+        let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone())?);
+
+        let register = Arc::new(Register {
+            users: stores.users.clone(),
+            roles: stores.roles.clone(),
+            hasher: hasher.clone(),
+            policy: password_policy(&config.password),
+            default_roles: vec![roles::user()],
+            clock: clock.clone(),
+            random: random.clone(),
+        });
+        let login = Arc::new(Login {
+            users: stores.users.clone(),
+            roles: stores.roles.clone(),
+            sessions: stores.sessions.clone(),
+            hasher,
+            access_tokens: signer.clone(),
+            refresh_tokens,
+            access_lifetime: config.token.access_ttl,
+            session_limits: SessionLimits { idle: config.token.refresh_ttl, whole: config.token.session_ttl },
+            clock: clock.clone(),
+            random: random.clone(),
+        });
+        let authenticate = Arc::new(Authenticate {
+            access_tokens: signer.clone(),
+            users: stores.users,
+            roles: stores.roles,
+            sessions: stores.sessions,
+            clock,
+        });
+        let parts = Parts {
+            register: register.clone(),
+            registration_open: config.registration_open,
+            login,
+            authenticate,
+            jwks: signer,
+            store: stores.health,
+            random,
+            trusted_hops: config.server.trusted_hops,
+            management_token: config.server.management_token.clone().map(Arc::new),
+            flows: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        };
+        Ok(Self { register, parts })
+    }
+}
+
+fn signing(settings: &Token) -> Signing {
+    match (settings.algorithm, &settings.secret) {
+        (Algorithm::Rs256, _) => Signing::Ring(SigningAlgorithm::Rs256),
+        (Algorithm::EdDsa, _) => Signing::Ring(SigningAlgorithm::EdDsa),
+        (Algorithm::Hs256, Some(secret)) => {
+            Signing::Shared(Zeroizing::new(secret.expose().as_bytes().to_vec()))
+        }
+        (Algorithm::Es256, _) | (Algorithm::Hs256, None) => Signing::Ring(SigningAlgorithm::Es256),
+    }
+}
+
+fn signer_settings(settings: &Token) -> SignerSettings {
+    SignerSettings {
+        issuer: settings.issuer.clone(),
+        audiences: settings.audiences.clone(),
+        client_id: settings.client_id.clone(),
+    }
+}
+
+fn pool_settings(settings: &Password) -> PoolSettings {
+    let default = PoolSettings::default();
+    PoolSettings { threads: settings.threads.unwrap_or(default.threads), queue: settings.queue, ..default }
+}
+
+fn password_policy(settings: &Password) -> PasswordPolicy {
+    PasswordPolicy::new(settings.min_length, settings.min_score, settings.blocklist.iter().cloned())
+}

@@ -1,0 +1,114 @@
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use poem::Server;
+use poem::listener::TcpAcceptor;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::config;
+use crate::http::routes::Parts;
+
+/// How long requests under way may take once the end has begun; together with the rest below 15 s.
+const DRAIN: Duration = Duration::from_secs(9);
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const FLOWS: Duration = Duration::from_secs(3);
+
+/// Longer than Envoy keeps an idle connection: were we the first to close, a request on its way would be lost.
+const IDLE: Duration = Duration::from_secs(65 * 60);
+
+/// Both listeners, bound: whoever connects now will be answered as soon as they run.
+pub struct Listeners {
+    public: TcpListener,
+    management: TcpListener,
+    /// Where the public listener is.
+    pub public_address: SocketAddr,
+    /// Where the management listener is.
+    pub management_address: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds both.
+    ///
+    /// # Errors
+    /// When an address is taken or not ours.
+    pub async fn bind(settings: &config::Server) -> Result<Self, StartError> {
+        let (public, public_address) = bind("server.public", settings.public).await?;
+        let (management, management_address) = bind("server.management", settings.management).await?;
+        Ok(Self { public, management, public_address, management_address })
+    }
+
+    /// Answers requests until `end`, then stops in good order: not ready any more, what is under way comes to its end,
+    /// and the management listener closes last, so that the state can be watched.
+    ///
+    /// # Errors
+    /// When a listener breaks.
+    pub async fn run(self, parts: &Parts, end: impl Future<Output = ()>) -> Result<(), StartError> {
+        tracing::info!(listener = "public", address = %self.public_address, "listening");
+        tracing::info!(listener = "management", address = %self.management_address, "listening");
+        let drained = CancellationToken::new();
+        let management = accept(self.management)?.run_with_graceful_shutdown(
+            parts.management(),
+            drained.clone().cancelled_owned(),
+            Some(LAST_WORDS),
+        );
+        let public = async {
+            // However this ends, the other listener must not wait for ever.
+            let _drained = drained.clone().drop_guard();
+            let draining = parts.draining.clone();
+            let ended = accept(self.public)?.run_with_graceful_shutdown(
+                parts.public(),
+                async move {
+                    end.await;
+                    tracing::info!("draining");
+                    draining.cancel();
+                },
+                Some(DRAIN),
+            );
+            let ended = ended.await.map_err(StartError::Serve);
+            wait_for_flows(parts).await;
+            ended
+        };
+        let (public, management) = tokio::join!(public, management);
+        tracing::info!("stopped");
+        public.and(management.map_err(StartError::Serve))
+    }
+}
+
+/// SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When the process cannot receive signals.
+pub(super) fn termination() -> Result<impl Future<Output = ()>, StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Serve)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Serve)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { key, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn accept(listener: TcpListener) -> Result<Server<std::convert::Infallible, TcpAcceptor>, StartError> {
+    let acceptor = TcpAcceptor::from_tokio(listener).map_err(StartError::Serve)?;
+    Ok(Server::new_with_acceptor(acceptor).idle_timeout(IDLE))
+}
+
+/// Flows whose client is gone write all the same.
+async fn wait_for_flows(parts: &Parts) {
+    parts.flows.close();
+    if tokio::time::timeout(FLOWS, parts.flows.wait()).await.is_err() {
+        tracing::warn!(left = parts.flows.len(), "not everything came to its end in time");
+    }
+}

@@ -1,0 +1,98 @@
+use serde_json::json;
+
+use super::issuer::{Issuer, PASSWORD, log_line, logged};
+use super::wire::send;
+
+#[test]
+fn a_sane_request_id_is_taken_over_and_any_other_is_replaced() {
+    let issuer = Issuer::start();
+    let answer = issuer.get_with("/health", &[("x-request-id", "from-the-gateway_1")]);
+    assert_eq!(answer.header("x-request-id"), Some("from-the-gateway_1"));
+    for id in ["", "with space", "h\u{e9}llo", &"x".repeat(129)] {
+        let answer = issuer.get_with("/health", &[("x-request-id", id)]);
+        let made = answer.header("x-request-id").unwrap();
+        assert!(made.parse::<uuid::Uuid>().is_ok(), "{id:?} became {made:?}");
+    }
+    let longest = "x".repeat(128);
+    assert_eq!(
+        issuer.get_with("/health", &[("x-request-id", &longest)]).header("x-request-id"),
+        Some(&*longest)
+    );
+}
+
+#[test]
+fn every_answer_forbids_guessing_its_type_and_keeping_it() {
+    let issuer = Issuer::start();
+    issuer.register("a@b.com");
+    let login = issuer.post("/auth/login", &json!({"email": "a@b.com", "password": PASSWORD}));
+    let refused = issuer.post("/auth/login", &json!({"email": "a@b.com", "password": "wrong"}));
+    for answer in [login, refused, issuer.get("/auth/me"), issuer.get("/nothing"), issuer.get("/health")] {
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
+    }
+    assert_eq!(issuer.get("/.well-known/jwks.json").header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn one_line_per_request_says_what_happened() {
+    let issuer = Issuer::start();
+    let account = issuer.register("a@b.com");
+    let tokens = issuer.login("a@b.com");
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    issuer.get_with("/auth/me", &[("authorization", &bearer), ("x-request-id", "line-me")]);
+    let line = log_line("line-me");
+    assert_eq!((&line["method"], &line["route"]), (&json!("GET"), &json!("/auth/me")));
+    assert_eq!((&line["status"], &line["user_id"]), (&json!(200), &account["id"]));
+    assert!(line["latency_ms"].as_f64().unwrap() > 0.0, "{line}");
+
+    issuer.get_with("/auth/me", &[("x-request-id", "line-refused")]);
+    let line = log_line("line-refused");
+    assert_eq!((&line["status"], &line["reason"]), (&json!(401), &json!("missing_credential")));
+    assert_eq!(line.get("user_id"), None);
+
+    issuer.get_with("/someone@example.test", &[("x-request-id", "line-unknown")]);
+    assert_eq!(log_line("line-unknown")["route"], "-");
+    assert!(!logged().contains("someone@example.test"), "a path was logged");
+}
+
+#[test]
+fn no_password_token_or_address_reaches_the_log() {
+    let issuer = Issuer::start_with(&[("server.management_token", "management-hush-hush")]);
+    let (email, password) = ("whole.address@redaction.test", "Redact-me-9173");
+    assert_eq!(issuer.post("/auth/register", &json!({"email": email, "password": password})).status, 201);
+    let tokens = issuer.post("/auth/login", &json!({"email": email, "password": password})).json();
+    let access = tokens["access_token"].as_str().unwrap();
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let signature = access.rsplit('.').next().unwrap();
+
+    issuer.me(access);
+    issuer.me(&format!("{access}x"));
+    issuer.post("/auth/validate", &json!({"token": access}));
+    issuer.post("/auth/validate", &json!({"token": refresh}));
+    issuer.post("/auth/login", &json!({"email": email, "password": format!("{password}-wrong")}));
+    issuer.post("/auth/register", &json!({"email": email, "password": password}));
+    issuer.post("/auth/register", &json!({"email": 1, "password": [password]}));
+    issuer.post_text("/auth/login", &format!(r#"{{"email": "{email}", "password": "{password}""#));
+    issuer.get(&format!("/auth/me?access_token={access}"));
+    let last = [("authorization", "Bearer management-hush-hush"), ("x-request-id", "redaction-last")];
+    send(issuer.management, "GET /health/ready", &last, b"");
+    log_line("redaction-last");
+
+    let logged = logged();
+    for secret in [email, password, access, signature, refresh, "management-hush-hush"] {
+        assert!(!logged.contains(secret), "the log holds {secret}");
+    }
+}
+
+#[test]
+fn the_clients_address_is_where_the_proxy_says() {
+    // Four places in the queue per address: a flood from one leaves the others alone.
+    let issuer = Issuer::start_with(&[("server.trusted_hops", "1")]);
+    let body = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
+    let headers = [("content-type", "application/json"), ("x-forwarded-for", "6.6.6.6, 192.0.2.7")];
+    assert_eq!(send(issuer.public, "POST /auth/register", &headers, body.as_bytes()).status, 201);
+    assert_eq!(send(issuer.public, "POST /auth/login", &headers, body.as_bytes()).status, 200);
+    let database = rusqlite::Connection::open(issuer.database()).unwrap();
+    let address: String = database.query_row("SELECT address FROM sessions", [], |row| row.get(0)).unwrap();
+    assert_eq!(address, "192.0.2.7");
+}

@@ -1,0 +1,13 @@
+//! The issuer's HTTP, from the outside: a real listener, a real SQLite database, one of each per test.
+
+/// Starts an issuer of the test's own.
+mod issuer;
+/// The least HTTP client that can also misbehave.
+mod wire;
+
+/// What every answer has in common, and what the log says about it.
+mod hygiene;
+/// One test per way to be refused.
+mod problems;
+/// One test per route.
+mod routes;

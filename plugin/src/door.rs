@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::Duration;
 
 use crate::host::{self, Envoy};
+use crate::metrics::Metrics;
 
 /// How often the board is read while something is expected to happen there, and how often otherwise.
 const BUSY_TICK: Duration = Duration::from_millis(50);
@@ -96,6 +97,27 @@ impl Door {
             self.advance(remote, event, now, &mut news);
         }
         news
+    }
+
+    /// Tells what there is to tell of cache, signatures and keys.
+    pub(crate) fn measure(&self, metrics: &Metrics, now: UnixTime) {
+        let (hits, misses) = self.gate.borrow_mut().take_cache_counts();
+        metrics.add("doorward_token_cache.result.hit", hits);
+        metrics.add("doorward_token_cache.result.miss", misses);
+        let (native, here) = self.envoy.take_checked();
+        metrics.add("doorward_signatures.where.host", native);
+        metrics.add("doorward_signatures.where.wasm", here);
+        for remote in self.remotes.borrow().iter() {
+            if let Some(fetched_at) = remote.lifecycle.fetched_at() {
+                let age = now.saturating_sub(fetched_at).as_secs();
+                metrics.set(&format!("doorward_keys_age_seconds.provider.{}", remote.name), age);
+            }
+        }
+    }
+
+    /// Whether the user id is to be put where access logs find it.
+    pub(crate) fn tells_access_log(&self) -> bool {
+        self.gate.borrow().policy().access_log()
     }
 
     fn advance(&self, remote: &mut Remote, event: Event, now: UnixTime, news: &mut Vec<usize>) {

@@ -1,4 +1,4 @@
-use doorward_gate::policy::HeaderMutation;
+use doorward_gate::policy::{HeaderMutation, Permit};
 use doorward_gate::{Decision, Refusal, Reply, RequestHead, Waiting};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
@@ -38,7 +38,7 @@ impl HttpContext for Filter {
             return Action::Pause;
         };
         match self.worker.door.decide(&head, Waiting::Allowed) {
-            Decision::Forward(mutation) => self.stage.set(forward(&mutation)),
+            Decision::Forward(permit, mutation) => self.stage.set(self.worker.forward(&permit, &mutation)),
             Decision::Refuse(refusal) => self.stage.set(self.worker.refuse(&refusal, &head)),
             Decision::Hold(hold) => {
                 let otherwise = hold.otherwise.clone();
@@ -99,17 +99,26 @@ impl Worker {
     fn decide_again(&self, waiter: &Waiter) -> Stage {
         let Some(head) = RequestHead::parse(&waiter.head) else { return broken() };
         match self.door.decide(&head, Waiting::Over) {
-            Decision::Forward(mutation) => forward(&mutation),
+            Decision::Forward(permit, mutation) => self.forward(&permit, &mutation),
             Decision::Refuse(refusal) => self.refuse(&refusal, &head),
             Decision::Hold(_) => self.refuse(&waiter.otherwise, &head),
         }
     }
 
+    fn forward(&self, permit: &Permit, mutation: &HeaderMutation) -> Stage {
+        self.metrics.forwarded(permit.rule());
+        if let Some(identity) = permit.identity().filter(|_| self.door.tells_access_log()) {
+            host::set_filter_state("doorward_user_id", identity.user_id());
+        }
+        apply(mutation)
+    }
+
     fn refuse(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Stage {
         let shadow = self.door.shadow(head);
+        self.metrics.refused(refusal, shadow.is_none());
         self.reporter.refused(refusal, head, shadow.is_none());
         match shadow {
-            Some(mutation) => forward(&mutation),
+            Some(mutation) => apply(&mutation),
             None => {
                 host::reply(&Reply::new(refusal.reason, request_id(head)));
                 Stage::Answered
@@ -119,7 +128,7 @@ impl Worker {
 }
 
 /// A request goes on only with its changes made.
-fn forward(mutation: &HeaderMutation) -> Stage {
+fn apply(mutation: &HeaderMutation) -> Stage {
     match host::apply(mutation) {
         Ok(()) => Stage::Passed,
         Err(host::HostFailed) => broken(),

@@ -11,7 +11,8 @@ use doorward_gate::policy::HeaderMutation;
 use doorward_gate::{Host, Reply, SignatureCheck, UnixTime};
 use prost::Message;
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, LogLevel, MapType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use std::cell::Cell;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The host did not do what it was asked to.
@@ -156,6 +157,26 @@ pub(crate) fn share(key: &str, value: &[u8]) {
     let _ = hostcalls::set_shared_data(key, Some(value), None);
 }
 
+/// Makes a counter known to Envoy, or a gauge.
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Option<u32> {
+    hostcalls::define_metric(kind, name).ok()
+}
+
+/// Adds to a counter or a gauge.
+pub(crate) fn add_to_metric(metric: u32, amount: i64) {
+    let _ = hostcalls::increment_metric(metric, amount);
+}
+
+/// Sets a gauge.
+pub(crate) fn set_metric(metric: u32, value: u64) {
+    let _ = hostcalls::record_metric(metric, value);
+}
+
+/// Puts a value where access logs find it, as filter state under `wasm.NAME`.
+pub(crate) fn set_filter_state(name: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
 /// Writes a line into Envoy's log.
 pub(crate) fn log(level: LogLevel, line: &str) {
     let _ = hostcalls::log(level, line);
@@ -187,6 +208,7 @@ struct VerifyResult {
 #[derive(Debug, Default)]
 pub(crate) struct Envoy {
     native_signatures: bool,
+    checked: Cell<(u64, u64)>,
 }
 
 impl Envoy {
@@ -200,12 +222,18 @@ impl Envoy {
                 text,
             })
         };
-        Self { native_signatures: check(b"doorward") == Some(true) && check(b"doorware") == Some(false) }
+        let native_signatures = check(b"doorward") == Some(true) && check(b"doorware") == Some(false);
+        Self { native_signatures, checked: Cell::default() }
     }
 
     /// Whether signatures are checked by native code.
     pub(crate) fn native_signatures(&self) -> bool {
         self.native_signatures
+    }
+
+    /// Signatures checked since the last time this was asked: by native code, and in here.
+    pub(crate) fn take_checked(&self) -> (u64, u64) {
+        self.checked.take()
     }
 }
 
@@ -216,6 +244,15 @@ impl Host for Envoy {
 
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool> {
         if self.native_signatures { verify_signature(check) } else { None }
+    }
+
+    fn signature_checked(&self, natively: bool) {
+        let (native, here) = self.checked.get();
+        self.checked.set(if natively {
+            (native.saturating_add(1), here)
+        } else {
+            (native, here.saturating_add(1))
+        });
     }
 }
 

@@ -24,6 +24,8 @@ mod door;
 mod filter;
 /// Every call to the host.
 mod host;
+/// Counters and gauges.
+mod metrics;
 /// Refusals, told to the operator.
 mod report;
 /// One worker: configuration, ticks and callouts.

@@ -28,6 +28,7 @@ impl Reporter {
             "reason": refusal.reason.name(),
             "rule": refusal.rule,
             "provider": refusal.provider,
+            "kid": refusal.kid,
             "request_id": request_id(head),
         });
         host::log(LogLevel::Info, &line.to_string());

@@ -7,6 +7,7 @@ use crate::configuration;
 use crate::door::Door;
 use crate::filter::Filter;
 use crate::host;
+use crate::metrics::Metrics;
 use crate::report::Reporter;
 use crate::waiting::WaitingRoom;
 use doorward_gate::RequestHead;
@@ -21,6 +22,7 @@ pub(crate) struct Worker {
     pub(crate) door: Door,
     pub(crate) waiting: WaitingRoom,
     pub(crate) reporter: Reporter,
+    pub(crate) metrics: Metrics,
 }
 
 /// The root context: configuration, ticks and callouts of one worker.
@@ -39,6 +41,8 @@ impl Context for Root {
         let Some(worker) = &self.worker else { return };
         let good = body_size <= MAX_ANSWER && answered_200();
         let body = if good { host::answer_body(body_size) } else { None };
+        let result = if body.is_some() { "answered" } else { "failed" };
+        worker.metrics.add(&format!("doorward_fetches.result.{result}"), 1);
         let news = worker.door.answered(callout, body, host::now());
         worker.release(&news);
     }
@@ -60,16 +64,23 @@ impl RootContext for Root {
                 "doorward: this host has no verify_signature; signatures are checked in wasm",
             );
         }
-        self.worker =
-            Some(Rc::new(Worker { door, waiting: WaitingRoom::default(), reporter: Reporter::default() }));
+        self.worker = Some(Rc::new(Worker {
+            door,
+            waiting: WaitingRoom::default(),
+            reporter: Reporter::default(),
+            metrics: Metrics::default(),
+        }));
         host::tick_every(FIRST_TICK);
         true
     }
 
     fn on_tick(&mut self) {
         let Some(worker) = &self.worker else { return };
-        let (news, next) = worker.door.tick(host::now());
+        let now = host::now();
+        let (news, next) = worker.door.tick(now);
         worker.reporter.tick();
+        worker.door.measure(&worker.metrics, now);
+        worker.metrics.flush();
         worker.release(&news);
         host::tick_every(if worker.waiting.is_empty() { next } else { next.min(Duration::from_millis(50)) });
     }

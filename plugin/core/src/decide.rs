@@ -8,11 +8,14 @@ use crate::policy::{Access, HeaderMutation, Mode, Permit, Policy, Provider, Rule
 use crate::token::{Credential, Identity, TokenCache, UnverifiedToken};
 use crate::{Host, Reason, Refusal, RequestHead};
 
+/// How much of a `kid` is shown to the operator, in characters.
+const MAX_LOGGED_KID: usize = 64;
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Decision {
     /// It passes, once these changes are made.
-    Forward(HeaderMutation),
+    Forward(Permit, HeaderMutation),
     /// It gets its answer here.
     Refuse(Refusal),
     /// It waits: keys that it needs may be on their way.
@@ -41,7 +44,7 @@ pub enum Waiting {
 #[derive(Debug)]
 pub struct Gate {
     policy: Policy,
-    keys: Vec<Option<Rc<KeySet>>>,
+    keys: TrustedKeys,
     cache: TokenCache,
     last_version: u64,
 }
@@ -49,7 +52,7 @@ pub struct Gate {
 impl Gate {
     /// A gate for a policy. Keys that are not part of it come through [`Gate::install`].
     pub fn new(mut policy: Policy) -> Self {
-        let keys = policy.providers.iter_mut().map(|p| p.take_fixed_keys().map(Rc::new)).collect();
+        let keys = TrustedKeys(policy.providers.iter_mut().map(Provider::take_fixed_keys).collect());
         let (entries, bytes) = policy.cache;
         Self { policy, keys, cache: TokenCache::new(entries, bytes), last_version: 0 }
     }
@@ -59,11 +62,16 @@ impl Gate {
         &self.policy
     }
 
+    /// How many tokens were found in the cache since the last time this was asked, and how many were not.
+    pub fn take_cache_counts(&mut self) -> (u64, u64) {
+        self.cache.take_counts()
+    }
+
     /// Trusts these keys of a provider from now on, and none that it had before. `None` trusts none.
     pub fn install(&mut self, provider: usize, keys: Option<KeySet>) {
         self.last_version = self.last_version.saturating_add(1);
-        if let Some(slot) = self.keys.get_mut(provider) {
-            *slot = keys.map(|keys| Rc::new(keys.with_version(self.last_version)));
+        if let Some(slot) = self.keys.0.get_mut(provider) {
+            *slot = keys.map(|keys| keys.with_version(self.last_version));
         }
     }
 
@@ -72,7 +80,8 @@ impl Gate {
         let Self { policy, keys, cache, .. } = self;
         match (Check { policy, keys, cache, host }).admit(head) {
             Ok((permit, credential)) => {
-                Decision::Forward(HeaderMutation::new(&policy.headers, head, &permit, credential.as_ref()))
+                let mutation = HeaderMutation::new(&policy.headers, head, &permit, credential.as_ref());
+                Decision::Forward(permit, mutation)
             }
             Err(Stop::Hold(hold)) if waiting == Waiting::Allowed => Decision::Hold(hold),
             Err(Stop::Hold(Hold { otherwise: refusal, .. }) | Stop::Refuse(refusal)) => {
@@ -89,10 +98,24 @@ impl Gate {
     }
 }
 
+/// The keys of each provider, where there are any.
+#[derive(Debug)]
+struct TrustedKeys(Vec<Option<KeySet>>);
+
+impl TrustedKeys {
+    fn of(&self, provider: usize) -> Option<&KeySet> {
+        self.0.get(provider)?.as_ref()
+    }
+
+    fn version_of(&self, provider: usize) -> Option<u64> {
+        self.of(provider).map(KeySet::version)
+    }
+}
+
 /// One request on its way: each step hands the next one a value that only it can make.
 struct Check<'g, H> {
     policy: &'g Policy,
-    keys: &'g [Option<Rc<KeySet>>],
+    keys: &'g TrustedKeys,
     cache: &'g mut TokenCache,
     host: &'g H,
 }
@@ -129,25 +152,22 @@ impl<'g, H: Host> Check<'g, H> {
     /// Who sent this token.
     fn identify(&mut self, token: &str) -> Result<Rc<Identity>, Stop> {
         let now = self.host.now();
-        let version = |provider| self.keys(provider).map(KeySet::version);
-        if let Some(identity) = self.cache.find(token, now, version) {
+        let trusted = self.keys;
+        if let Some(identity) = self.cache.find(token, now, |provider| trusted.version_of(provider)) {
             return Ok(identity);
         }
         let unverified = UnverifiedToken::parse(token)?;
         let issued_by = |provider: &&Provider| provider.issuer() == unverified.issuer();
         let provider = self.policy.providers.iter().find(issued_by).ok_or(Reason::UnknownProvider)?;
-        let stop = |reason| Stop::for_provider(reason, provider);
+        let kid = unverified.kid().map(|kid| kid.chars().take(MAX_LOGGED_KID).collect::<String>());
+        let stop = |reason| Stop::for_provider(reason, provider, kid.as_ref());
 
-        let keys = self.keys(provider.index()).ok_or_else(|| stop(Reason::KeysUnavailable))?;
+        let keys = trusted.of(provider.index()).ok_or_else(|| stop(Reason::KeysUnavailable))?;
         let verified = unverified.verify(provider, keys, self.host).map_err(stop)?;
         let identity = Identity::from_claims(&verified, provider, &self.policy.headers, now).map_err(stop)?;
         let identity = Rc::new(identity);
         self.cache.insert(token, &identity, keys.version());
         Ok(identity)
-    }
-
-    fn keys(&self, provider: usize) -> Option<&'g KeySet> {
-        self.keys.get(provider)?.as_deref()
     }
 }
 
@@ -159,8 +179,9 @@ enum Stop {
 
 impl Stop {
     /// Keys that are missing may still come, if they come from somewhere.
-    fn for_provider(reason: Reason, provider: &Provider) -> Self {
-        let refusal = Refusal { provider: Some(provider.name().to_string()), ..reason.into() };
+    fn for_provider(reason: Reason, provider: &Provider, kid: Option<&String>) -> Self {
+        let kid = kid.filter(|_| matches!(reason, Reason::UnknownKey | Reason::BadSignature)).cloned();
+        let refusal = Refusal { provider: Some(provider.name().to_string()), kid, ..reason.into() };
         let may_come = matches!(reason, Reason::KeysUnavailable | Reason::UnknownKey);
         if may_come && provider.remote_keys().is_some() {
             Self::Hold(Hold { provider: provider.index(), otherwise: refusal })

@@ -49,6 +49,11 @@ pub trait Host {
     /// Checks a signature natively, or answers `None` where that is not to be had for this check, so that it is
     /// done in here.
     fn verify_signature(&self, check: &SignatureCheck<'_>) -> Option<bool>;
+
+    /// Told of each signature check, and whether the host did it; for its metrics.
+    fn signature_checked(&self, natively: bool) {
+        let _ = natively;
+    }
 }
 
 /// One asymmetric signature to be checked by the host.

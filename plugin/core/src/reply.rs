@@ -179,11 +179,13 @@ pub struct Refusal {
     pub provider: Option<String>,
     /// The position in `rules` of the rule that applied, once one has matched.
     pub rule: Option<usize>,
+    /// The `kid` of a token whose key was not found or did not fit, cut short: anybody can write anything there.
+    pub kid: Option<String>,
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, provider: None, rule: None }
+        Self { reason, provider: None, rule: None, kid: None }
     }
 }
 

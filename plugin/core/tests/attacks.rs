@@ -189,7 +189,7 @@ proptest! {
         }
         pairs.extend(headers.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
         let head = RequestHead::from_pairs(pairs.clone());
-        if let Decision::Forward(mutation) = gate().decide(&head, &clock(), Waiting::Over) {
+        if let Decision::Forward(_, mutation) = gate().decide(&head, &clock(), Waiting::Over) {
             let removed = |name: &[u8]| mutation.remove().iter().any(|r| r.as_bytes().eq_ignore_ascii_case(name));
             for (name, _) in pairs {
                 let folded = String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-");

@@ -115,7 +115,9 @@ impl Key {
         signature: &[u8],
         host: &impl Host,
     ) -> bool {
-        self.host_verifies(signing_input, signature, host).unwrap_or_else(|| self.jwt_simple_verifies(token))
+        let native = self.host_verifies(signing_input, signature, host);
+        host.signature_checked(native.is_some());
+        native.unwrap_or_else(|| self.jwt_simple_verifies(token))
     }
 
     fn host_verifies(&self, signing_input: &str, signature: &[u8], host: &impl Host) -> Option<bool> {

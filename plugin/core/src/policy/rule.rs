@@ -47,6 +47,7 @@ pub(crate) enum Demand {
 pub struct Permit {
     identity: Option<Rc<Identity>>,
     keep_credential: bool,
+    rule: Option<usize>,
 }
 
 impl Permit {
@@ -60,9 +61,14 @@ impl Permit {
         self.keep_credential
     }
 
+    /// The place of the rule that gave it, in the configuration.
+    pub fn rule(&self) -> Option<usize> {
+        self.rule
+    }
+
     /// For a request that nobody looked into: a preflight, or a refused one in shadow mode.
     pub(crate) fn anonymous() -> Self {
-        Self { identity: None, keep_credential: true }
+        Self { identity: None, keep_credential: true, rule: None }
     }
 }
 
@@ -79,8 +85,8 @@ impl Rule {
     /// Leave to pass without an identity, if that is all this rule wants.
     pub(crate) fn permit_anonymous(&self) -> Option<Permit> {
         match self.access {
-            Access::Public => Some(Permit::anonymous()),
-            Access::Optional => Some(Permit { identity: None, keep_credential: self.forward_token }),
+            Access::Public => Some(Permit { rule: Some(self.index), ..Permit::anonymous() }),
+            Access::Optional => Some(self.permit_for(None)),
             Access::Authenticated | Access::Deny | Access::Demand(_) => None,
         }
     }
@@ -98,13 +104,15 @@ impl Rule {
             _ => Ok(()),
         };
         match verdict {
-            Ok(()) => Ok(Permit { identity: Some(identity), keep_credential: self.forward_token }),
-            Err(reason) => Err(Refusal {
-                reason,
-                provider: Some(identity.provider().to_owned()),
-                rule: Some(self.index),
-            }),
+            Ok(()) => Ok(self.permit_for(Some(identity))),
+            Err(reason) => {
+                Err(Refusal { provider: Some(identity.provider().to_owned()), ..self.refuses(reason) })
+            }
         }
+    }
+
+    fn permit_for(&self, identity: Option<Rc<Identity>>) -> Permit {
+        Permit { identity, keep_credential: self.forward_token, rule: Some(self.index) }
     }
 
     fn covers(&self, method: &[u8]) -> bool {

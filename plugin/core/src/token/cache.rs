@@ -19,6 +19,8 @@ pub struct TokenCache {
     max_bytes: usize,
     bytes: usize,
     sequence: u64,
+    hits: u64,
+    misses: u64,
 }
 
 #[derive(Debug)]
@@ -39,20 +41,31 @@ impl TokenCache {
             max_bytes,
             bytes: 0,
             sequence: 0,
+            hits: 0,
+            misses: 0,
         }
     }
 
     /// The identity behind a token, if that still holds: not ended, and verified with the keys of today.
     /// `keys_version` tells the version of a provider's key set.
     pub fn find(
-        &self,
+        &mut self,
         token: &str,
         now: UnixTime,
         keys_version: impl FnOnce(usize) -> Option<u64>,
     ) -> Option<Rc<Identity>> {
-        let entry = self.entries.get(token)?;
-        let current = keys_version(entry.identity.provider_index()) == Some(entry.keys_version);
-        (current && entry.identity.ends() > now.as_secs()).then(|| Rc::clone(&entry.identity))
+        let found = self.entries.get(token).filter(|entry| {
+            let current = keys_version(entry.identity.provider_index()) == Some(entry.keys_version);
+            current && entry.identity.ends() > now.as_secs()
+        });
+        let count = if found.is_some() { &mut self.hits } else { &mut self.misses };
+        *count = count.saturating_add(1);
+        found.map(|entry| Rc::clone(&entry.identity))
+    }
+
+    /// Hits and misses since the last time this was asked.
+    pub fn take_counts(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.hits), std::mem::take(&mut self.misses))
     }
 
     /// Keeps an identity for the next time, and lets others go for it.

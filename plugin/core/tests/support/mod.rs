@@ -160,7 +160,7 @@ impl Outcome {
 
     pub(crate) fn mutation(&self) -> &HeaderMutation {
         match &self.decision {
-            Decision::Forward(mutation) => mutation,
+            Decision::Forward(_, mutation) => mutation,
             other => panic!("not forwarded: {other:?}"),
         }
     }

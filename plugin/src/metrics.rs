@@ -1,0 +1,76 @@
+use doorward_gate::{Reason, Refusal};
+use proxy_wasm::types::MetricType;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::host;
+
+/// Counts, kept in the VM and handed to Envoy on the tick: a call to the host for each would cost more than the
+/// decision.
+///
+/// Envoy's wasm metrics have no labels, so they stand in the name as `.label.value` pairs; the shipped bootstrap
+/// takes them out again with `stats_tags`.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    requests: RefCell<HashMap<(Outcome, Option<usize>), u64>>,
+    known: RefCell<HashMap<String, Option<u32>>>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    Forwarded,
+    Refused(Reason),
+    WouldRefuse(Reason),
+}
+
+impl Metrics {
+    pub(crate) fn forwarded(&self, rule: Option<usize>) {
+        self.count(Outcome::Forwarded, rule);
+    }
+
+    pub(crate) fn refused(&self, refusal: &Refusal, enforced: bool) {
+        let outcome = if enforced { Outcome::Refused } else { Outcome::WouldRefuse };
+        self.count(outcome(refusal.reason), refusal.rule);
+    }
+
+    fn count(&self, outcome: Outcome, rule: Option<usize>) {
+        let mut requests = self.requests.borrow_mut();
+        let count = requests.entry((outcome, rule)).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Hands over what was counted since the last time.
+    pub(crate) fn flush(&self) {
+        for ((outcome, rule), count) in self.requests.borrow_mut().drain() {
+            let rule = rule.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
+            let (decision, reason) = match outcome {
+                Outcome::Forwarded => ("forward", "none"),
+                Outcome::Refused(reason) => ("refuse", reason.name()),
+                Outcome::WouldRefuse(reason) => ("shadow", reason.name()),
+            };
+            self.add(&format!("doorward_requests.decision.{decision}.reason.{reason}.rule.{rule}"), count);
+        }
+    }
+
+    /// Adds to a counter.
+    pub(crate) fn add(&self, name: &str, count: u64) {
+        if let (1.., Ok(amount), Some(metric)) =
+            (count, i64::try_from(count), self.metric(MetricType::Counter, name))
+        {
+            host::add_to_metric(metric, amount);
+        }
+    }
+
+    /// Sets a gauge. Workers share it, so it is for what is the same for all of them.
+    pub(crate) fn set(&self, name: &str, value: u64) {
+        if let Some(metric) = self.metric(MetricType::Gauge, name) {
+            host::set_metric(metric, value);
+        }
+    }
+
+    fn metric(&self, kind: MetricType, name: &str) -> Option<u32> {
+        let mut known = self.known.borrow_mut();
+        *known.entry(name.to_owned()).or_insert_with(|| host::define_metric(kind, name))
+    }
+}

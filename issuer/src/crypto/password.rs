@@ -130,11 +130,13 @@ impl Bcrypt {
     /// doubles the work, so one decoy for every cost in between makes up for the difference exactly.
     fn top_up(&self, password: &Password, cost: u32) -> Result<(), HashError> {
         let digest = self.digest(password, &self.newest)?;
-        (cost..self.cost).try_for_each(|cost| bcrypt::verify(&*digest, &decoy_hash(cost)).map(drop).map_err(|_| BROKEN))
+        (cost..self.cost)
+            .try_for_each(|cost| bcrypt::verify(&*digest, &decoy_hash(cost)).map(drop).map_err(|_| BROKEN))
     }
 
     fn digest(&self, password: &Password, pepper: &KeyId) -> Result<Zeroizing<String>, HashError> {
-        let pepper = self.peppers.get(pepper).ok_or(HashError::Unusable("its pepper is not in the key ring"))?;
+        let pepper =
+            self.peppers.get(pepper).ok_or(HashError::Unusable("its pepper is not in the key ring"))?;
         let mac = Hmac::<Sha384>::new_from_slice(pepper).map_err(|_| BROKEN)?;
         let digest = mac.chain_update(password.expose()).finalize().into_bytes();
         Ok(Zeroizing::new(BASE64_STANDARD.encode(digest)))
@@ -168,7 +170,10 @@ mod tests {
         let bcrypt = Bcrypt {
             cost,
             newest: KeyId::new(*peppers.last().unwrap()),
-            peppers: peppers.iter().map(|id| (KeyId::new(*id), Zeroizing::new(id.as_bytes().to_vec()))).collect(),
+            peppers: peppers
+                .iter()
+                .map(|id| (KeyId::new(*id), Zeroizing::new(id.as_bytes().to_vec())))
+                .collect(),
             random: Arc::new(SystemRandom),
         };
         BcryptHasher { pool: Pool::start(PoolSettings::default()).unwrap(), bcrypt: Arc::new(bcrypt) }

@@ -28,7 +28,9 @@ pub(super) struct RingKey {
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
     /// The master key is not the one that sealed the ring.
-    #[error("keys.master_key does not open the keys in the store; configure the key that this store was set up with")]
+    #[error(
+        "keys.master_key does not open the keys in the store; configure the key that this store was set up with"
+    )]
     WrongMasterKey,
     /// A key opens, and then is none.
     #[error("key {0} in the store is damaged; restore the store from a backup")]

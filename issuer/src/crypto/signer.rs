@@ -79,7 +79,9 @@ impl Signer {
     pub fn new(ring: &KeyRing, signing: &Signing, settings: SignerSettings) -> Result<Self, SignerError> {
         let (keys, current) = match signing {
             Signing::Ring(algorithm) => ring_keys(ring, *algorithm)?,
-            Signing::Shared(secret) if secret.len() < MIN_SHARED_SECRET => return Err(SignerError::ShortSecret),
+            Signing::Shared(secret) if secret.len() < MIN_SHARED_SECRET => {
+                return Err(SignerError::ShortSecret);
+            }
             Signing::Shared(secret) => (vec![SigningKey::shared(secret)], 0),
         };
         let published: Vec<String> = keys.iter().filter_map(SigningKey::public_jwk).collect();
@@ -121,7 +123,8 @@ impl AccessTokens for Signer {
 
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal> {
         let key = self.verification_key(token)?;
-        let wire: JWTClaims<OwnClaims> = key.verify(token, self.options(now)).map_err(|e| refusal(e.as_ref()))?;
+        let wire: JWTClaims<OwnClaims> =
+            key.verify(token, self.options(now)).map_err(|e| refusal(e.as_ref()))?;
         let claims = from_wire(wire).ok_or(TokenRefusal::BadClaims)?;
         // The library lets a token live through the second in which it expires; RFC 7519 does not.
         if now < claims.expires_at { Ok(claims) } else { Err(TokenRefusal::Expired) }
@@ -188,7 +191,12 @@ fn from_wire(wire: JWTClaims<OwnClaims>) -> Option<AccessClaims> {
         email_verified: own.email_verified,
         username: own.username.map(|name| Username::parse(&name)).transpose().ok()?,
         roles: own.roles.iter().map(|name| RoleName::parse(name)).collect::<Result<_, _>>().ok()?,
-        permissions: own.permissions.iter().map(|name| Permission::parse(name)).collect::<Result<_, _>>().ok()?,
+        permissions: own
+            .permissions
+            .iter()
+            .map(|name| Permission::parse(name))
+            .collect::<Result<_, _>>()
+            .ok()?,
         authenticated_at: Timestamp::from_second(own.auth_time).ok()?,
         issued_at: timestamp(wire.issued_at?)?,
         expires_at: timestamp(wire.expires_at?)?,
@@ -212,7 +220,10 @@ fn refusal(error: Option<&JWTError>) -> TokenRefusal {
         Some(InvalidSignature | InvalidAuthenticationTag | AlgorithmMismatch) => TokenRefusal::BadSignature,
         Some(TokenHasExpired) => TokenRefusal::Expired,
         Some(
-            RequiredAudienceMismatch | RequiredAudienceMissing | RequiredIssuerMismatch | RequiredIssuerMissing,
+            RequiredAudienceMismatch
+            | RequiredAudienceMissing
+            | RequiredIssuerMismatch
+            | RequiredIssuerMissing,
         ) => TokenRefusal::BadClaims,
         _ => TokenRefusal::Malformed,
     }

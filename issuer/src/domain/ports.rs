@@ -12,8 +12,7 @@ use super::password::{AcceptedPassword, Password, PasswordHash};
 use super::role::{Role, RoleName};
 use super::session::Session;
 use super::token::{
-    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken,
-    TokenRefusal,
+    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenRefusal,
 };
 use super::user::{Account, User};
 use super::username::LoginName;

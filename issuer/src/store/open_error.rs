@@ -15,7 +15,9 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The database was migrated by a later version.
-    #[error("store.url: the database is of version {found}, and this program knows {known}; run the newer program")]
+    #[error(
+        "store.url: the database is of version {found}, and this program knows {known}; run the newer program"
+    )]
     Newer {
         /// The database's version.
         found: i64,
@@ -23,13 +25,19 @@ pub enum OpenError {
         known: i64,
     },
     /// Not a URL that the driver understands. It may hold a password, so it is not repeated.
-    #[error("store.url: not a MongoDB URL that this program understands; list the hosts (mongodb://a,b/name), mongodb+srv is not supported")]
+    #[error(
+        "store.url: not a MongoDB URL that this program understands; list the hosts (mongodb://a,b/name), mongodb+srv is not supported"
+    )]
     Url,
     /// Nobody to write to.
-    #[error("store.url: no MongoDB primary answers; check that mongod runs there and that its replica set has been initiated")]
+    #[error(
+        "store.url: no MongoDB primary answers; check that mongod runs there and that its replica set has been initiated"
+    )]
     NoPrimary(#[source] StoreError),
     /// A single mongod has no transactions.
-    #[error("store.url: this MongoDB is not a replica set, which transactions need; start mongod with --replSet and initiate the set once")]
+    #[error(
+        "store.url: this MongoDB is not a replica set, which transactions need; start mongod with --replSet and initiate the set once"
+    )]
     NotReplicaSet,
     /// It opens, but does not work.
     #[error("store.url: the store does not work")]

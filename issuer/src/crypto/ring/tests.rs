@@ -90,7 +90,9 @@ async fn a_revoked_key_is_replaced_by_the_next_number() {
     let (store, master) = (MemoryKeys::default(), MasterKey::generate(&SystemRandom));
     let first = open(&store, &master, None).await.unwrap().newest(KeyKind::Refresh).unwrap().id.clone();
     store.change(|keys| {
-        keys.iter_mut().filter(|key| key.kind == KeyKind::Refresh).for_each(|key| key.state = KeyState::Revoked);
+        keys.iter_mut()
+            .filter(|key| key.kind == KeyKind::Refresh)
+            .for_each(|key| key.state = KeyState::Revoked);
     });
     let ring = open(&store, &master, None).await.unwrap();
     let newest = ring.newest(KeyKind::Refresh).unwrap();

@@ -21,7 +21,8 @@ fn settings() -> SignerSettings {
 }
 
 async fn signer(algorithm: SigningAlgorithm) -> Signer {
-    let ring = open(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom), Some(algorithm)).await.unwrap();
+    let ring =
+        open(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom), Some(algorithm)).await.unwrap();
     Signer::new(&ring, &Signing::Ring(algorithm), settings()).unwrap()
 }
 

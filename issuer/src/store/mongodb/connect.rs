@@ -39,8 +39,7 @@ impl MongoStore {
     /// See [`OpenError`].
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
         let client = Client::with_options(options(url).await?).map_err(|_| OpenError::Url)?;
-        let database =
-            client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
+        let database = client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
         let store = Self {
             users: database.collection("users"),
             sessions: database.collection("sessions"),

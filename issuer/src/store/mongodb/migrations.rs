@@ -32,10 +32,7 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
 }
 
 fn unique(keys: Document, name: &str, only: Option<Document>) -> IndexModel {
-    let options = IndexOptions::builder()
-        .unique(true)
-        .name(name.to_owned())
-        .partial_filter_expression(only)
-        .build();
+    let options =
+        IndexOptions::builder().unique(true).name(name.to_owned()).partial_filter_expression(only).build();
     IndexModel::builder().keys(keys).options(options).build()
 }

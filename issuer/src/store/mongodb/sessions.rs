@@ -40,7 +40,9 @@ impl Sessions for MongoStore {
             let mut transaction = store.client.start_session().await?;
             transaction
                 .start_transaction()
-                .and_run((store, record), |transaction, (store, record)| open(transaction, store, record).boxed())
+                .and_run((store, record), |transaction, (store, record)| {
+                    open(transaction, store, record).boxed()
+                })
                 .await
         })
         .await
@@ -48,7 +50,8 @@ impl Sessions for MongoStore {
 
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let sessions = self.sessions.clone();
-        let found = bounded(async move { sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
+        let found =
+            bounded(async move { sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
         found.map(Session::try_from).transpose()
     }
 }

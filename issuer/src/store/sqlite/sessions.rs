@@ -69,7 +69,8 @@ fn find(transaction: &Transaction<'_>, id: SessionId) -> Result<Option<Session>,
 }
 
 fn session(row: &Row<'_>) -> Result<Session, SqliteError> {
-    let uuid = |column| Ok::<_, SqliteError>(parsed(Uuid::from_slice(&row.get::<_, Vec<u8>>(column)?), column)?);
+    let uuid =
+        |column| Ok::<_, SqliteError>(parsed(Uuid::from_slice(&row.get::<_, Vec<u8>>(column)?), column)?);
     let time = |column| Ok::<_, SqliteError>(moment(row.get(column)?, column)?);
     let address: Option<String> = row.get("address")?;
     Ok(Session {

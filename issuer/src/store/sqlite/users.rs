@@ -65,7 +65,8 @@ fn insert(transaction: &Transaction<'_>, account: &Account) -> Result<(), Sqlite
         ":created_at": user.created_at.as_millisecond(),
         ":updated_at": user.updated_at.as_millisecond(),
     })?;
-    let mut add = transaction.prepare_cached("INSERT INTO user_roles (user, position, role) VALUES (?, ?, ?)")?;
+    let mut add =
+        transaction.prepare_cached("INSERT INTO user_roles (user, position, role) VALUES (?, ?, ?)")?;
     for (position, role) in (0_i64..).zip(&user.roles) {
         add.execute((id.as_bytes(), position, role.as_str()))?;
     }
@@ -97,7 +98,8 @@ fn find(transaction: &Transaction<'_>, column: &str, value: Value) -> Result<Opt
     let mut statement = transaction.prepare_cached(&query)?;
     let found = statement.query_row([value], |row| Ok(account(row))).optional()?.transpose()?;
     let Some(mut account) = found else { return Ok(None) };
-    let mut roles = transaction.prepare_cached("SELECT role FROM user_roles WHERE user = ? ORDER BY position")?;
+    let mut roles =
+        transaction.prepare_cached("SELECT role FROM user_roles WHERE user = ? ORDER BY position")?;
     let roles = roles.query_map([account.user.id.uuid().as_bytes()], |row| row.get::<_, String>(0))?;
     for role in roles {
         account.user.roles.push(parsed(RoleName::parse(&role?), "a user's role")?);

@@ -1,0 +1,109 @@
+use std::env;
+
+use doorward_issuer::domain::clock::{
+    Clock as _, Random, SystemClock, SystemRandom, random_bytes, random_uuid,
+};
+use doorward_issuer::domain::email::Email;
+use doorward_issuer::domain::ids::UserId;
+use doorward_issuer::domain::keys::KeyId;
+use doorward_issuer::domain::password::PasswordHash;
+use doorward_issuer::domain::ports::{Keys, Roles, Sessions, StoreHealth, Users};
+use doorward_issuer::domain::role::RoleName;
+use doorward_issuer::domain::user::{Account, User, UserStatus};
+use doorward_issuer::domain::username::Username;
+use doorward_issuer::store::mongodb::MongoStore;
+use doorward_issuer::store::sqlite::SqliteStore;
+use tempfile::TempDir;
+
+/// All that the issuer asks of a store.
+pub(crate) trait Store: Users + Roles + Sessions + Keys + StoreHealth + Clone + 'static {}
+
+impl<S: Users + Roles + Sessions + Keys + StoreHealth + Clone + 'static> Store for S {}
+
+/// A database that nobody else uses.
+pub(crate) trait Fixture: Sized {
+    type Store: Store;
+
+    async fn start() -> Self;
+
+    /// Opens the database; every call is another replica.
+    async fn open(&self) -> Self::Store;
+}
+
+/// A file in a folder that goes away with the test.
+pub(crate) struct Sqlite {
+    pub(crate) folder: TempDir,
+}
+
+impl Fixture for Sqlite {
+    type Store = SqliteStore;
+
+    async fn start() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder can be made") }
+    }
+
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.folder.path().join("doorward.db")).await.expect("the file opens")
+    }
+}
+
+/// A database in the real MongoDB; it goes away with the server that was started for the tests.
+pub(crate) struct Mongo {
+    pub(crate) url: String,
+}
+
+impl Fixture for Mongo {
+    type Store = MongoStore;
+
+    async fn start() -> Self {
+        let server = env::var("DOORWARD_TEST_MONGODB_URL")
+            .expect("run this through `cargo xtask test`, which starts a MongoDB");
+        let name = format!("store_contract_{}", random_uuid(&SystemRandom).simple());
+        Self { url: with_database(&server, &name) }
+    }
+
+    async fn open(&self) -> MongoStore {
+        MongoStore::connect(&self.url).await.expect("the database opens")
+    }
+}
+
+/// `mongodb://host/?options` with a database between the two.
+pub(crate) fn with_database(server: &str, name: &str) -> String {
+    let (hosts, options) = server.split_once('?').unwrap_or((server, ""));
+    let scheme = "mongodb://";
+    let hosts = hosts.strip_prefix(scheme).expect("a mongodb:// URL").split('/').next().unwrap_or_default();
+    format!("{scheme}{hosts}/{name}?{options}")
+}
+
+/// An account that nobody else has.
+pub(crate) fn account() -> Account {
+    let now = SystemClock.now();
+    let id = UserId::random(&SystemRandom);
+    let user = User {
+        id,
+        email: Email::parse(&format!("{}@example.com", id.uuid().simple())).unwrap(),
+        email_verified: false,
+        username: None,
+        roles: vec![role_name("user")],
+        status: UserStatus::Active,
+        epoch: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    Account { user, password: hash() }
+}
+
+/// The hash of some password.
+pub(crate) fn hash() -> PasswordHash {
+    let salt = random_uuid(&SystemRandom).simple();
+    PasswordHash::Peppered { pepper: KeyId::new("pepper"), bcrypt: format!("$2b$04${salt}") }
+}
+
+pub(crate) fn role_name(name: &str) -> RoleName {
+    RoleName::parse(name).unwrap()
+}
+
+pub(crate) fn username() -> Username {
+    let digits = u32::from_be_bytes(random_bytes(&SystemRandom as &dyn Random));
+    Username::parse(&format!("user-{digits}")).unwrap()
+}

@@ -1,0 +1,251 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_issuer::crypto::master_key::MasterKey;
+use doorward_issuer::crypto::password::BcryptHasher;
+use doorward_issuer::crypto::pool::{Pool, PoolSettings};
+use doorward_issuer::crypto::refresh::RefreshMint;
+use doorward_issuer::crypto::ring::KeyRing;
+use doorward_issuer::crypto::signer::{Signer, SignerSettings, Signing};
+use doorward_issuer::domain::authenticate::{AuthError, Authenticate};
+use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later};
+use doorward_issuer::domain::context::RequestContext;
+use doorward_issuer::domain::keys::SigningAlgorithm;
+use doorward_issuer::domain::login::{Login, LoginError, LoginRequest};
+use doorward_issuer::domain::password::{Password, PasswordHash};
+use doorward_issuer::domain::policy::PasswordPolicy;
+use doorward_issuer::domain::ports::{RefreshTokens as _, StoreHealth as _, Users as _};
+use doorward_issuer::domain::register::{NewUserRequest, Register, RegisterError};
+use doorward_issuer::domain::role::{Permission, Role};
+use doorward_issuer::domain::session::SessionLimits;
+use doorward_issuer::domain::token::Tokens;
+use doorward_issuer::domain::user::{Account, User, UserStatus};
+use doorward_issuer::domain::username::LoginName;
+use jiff::Timestamp;
+
+use crate::fixture::{Fixture, Store, account, role_name};
+
+const PASSWORD: &str = "S3cureP@ss";
+
+pub(crate) async fn a_registered_user_logs_in_and_is_recognised<F: Fixture>() {
+    let fixture = F::start().await;
+    let issuer = Issuer::on(fixture.open().await, 4).await;
+    let user = issuer.register("A@b.com", PASSWORD, Some("Alice")).await.unwrap();
+    assert_eq!((user.email.as_str(), user.email_verified, user.epoch), ("a@b.com", false, 0));
+    for login in ["a@b.com", "A@B.COM", "alice", "ALICE"] {
+        let tokens = issuer.log_in(login, PASSWORD).await.unwrap();
+        assert_eq!(tokens.expires_in, Duration::from_secs(900));
+        let caller = issuer.authenticate.authenticate(&tokens.access_token).await.unwrap();
+        assert_eq!(caller.user(), &user);
+        assert_eq!(caller.permissions().iter().map(Permission::as_str).collect::<Vec<_>>(), ["profile:read"]);
+        assert_eq!(caller.claims().subject, user.id);
+        let refresh = issuer.refresh_tokens.authenticate(tokens.refresh_token.expose()).unwrap();
+        assert_eq!((refresh.session, refresh.generation), (caller.claims().session, 0));
+    }
+    let tokens = issuer.log_in("alice", PASSWORD).await.unwrap();
+    let tomorrow = Authenticate { clock: Arc::new(Shifted(Duration::from_secs(900))), ..issuer.authenticate };
+    let expired = tomorrow.authenticate(&tokens.access_token).await;
+    assert!(matches!(expired, Err(AuthError::Expired)), "{expired:?}");
+}
+
+pub(crate) async fn mistakes_are_told_apart_when_registering<F: Fixture>() {
+    let fixture = F::start().await;
+    let issuer = Issuer::on(fixture.open().await, 4).await;
+    issuer.register("a@b.com", PASSWORD, Some("alice")).await.unwrap();
+    let email = issuer.register("A@B.com", PASSWORD, None).await;
+    assert!(matches!(email, Err(RegisterError::EmailTaken)), "{email:?}");
+    let name = issuer.register("c@b.com", PASSWORD, Some("ALICE")).await;
+    assert!(matches!(name, Err(RegisterError::UsernameTaken)), "{name:?}");
+    for (email, password, username, fields) in [
+        ("nobody", PASSWORD, Some("x"), vec!["email", "username"]),
+        ("c@b.com", PASSWORD, Some("a@b.com"), vec!["username"]),
+        ("c@b.com", "password123", None, vec!["password"]),
+        ("c@b.com", "short", None, vec!["password"]),
+    ] {
+        match issuer.register(email, password, username).await {
+            Err(RegisterError::Invalid(errors)) => {
+                assert_eq!(errors.iter().map(|error| error.field).collect::<Vec<_>>(), fields);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) async fn an_operator_names_roles_that_exist<F: Fixture>() {
+    let fixture = F::start().await;
+    let issuer = Issuer::on(fixture.open().await, 4).await;
+    let create = async |email: &str, password: &str, roles: &[&str]| {
+        let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        issuer.register.create(request(email, password, None), &roles, &RequestContext::default()).await
+    };
+    let admin = create("admin@b.com", PASSWORD, &["admin", "user", "admin"]).await.unwrap();
+    assert_eq!(admin.roles, [role_name("admin"), role_name("user")]);
+    for (password, roles, field) in [
+        (PASSWORD, ["nobody"], "roles"),
+        (PASSWORD, ["not a name"], "roles"),
+        ("password123", ["admin"], "password"),
+    ] {
+        match create("other@b.com", password, &roles).await {
+            Err(RegisterError::Invalid(errors)) => assert_eq!(errors[0].field, field),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) async fn wrong_credentials_are_all_alike<F: Fixture>() {
+    let fixture = F::start().await;
+    let issuer = Issuer::on(fixture.open().await, 4).await;
+    issuer.register("a@b.com", PASSWORD, None).await.unwrap();
+    for (login, password) in [
+        ("a@b.com", "S3cureP@sS"),
+        ("a@b.com", ""),
+        ("b@b.com", PASSWORD),
+        ("nobody", PASSWORD),
+        ("not a name at all", PASSWORD),
+        ("", ""),
+    ] {
+        let refused = issuer.log_in(login, password).await;
+        assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{login}: {refused:?}");
+    }
+}
+
+pub(crate) async fn a_closed_account_is_out_at_once<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.open().await;
+    let issuer = Issuer::on(store.clone(), 4).await;
+    issuer.register("a@b.com", PASSWORD, None).await.unwrap();
+    let open = LoginName::parse("a@b.com").unwrap();
+    let password = store.by_login(&open).await.unwrap().unwrap().password;
+    let closed = Account { user: User { status: UserStatus::Suspended, ..account().user }, password };
+    store.insert(&closed).await.unwrap();
+    let refused = issuer.log_in(closed.user.email.as_str(), PASSWORD).await;
+    assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
+
+    let tokens = issuer.log_in("a@b.com", PASSWORD).await.unwrap();
+    let elsewhere = F::start().await;
+    let stranger = Issuer::on(elsewhere.open().await, 4).await;
+    let unknown = stranger.authenticate.authenticate(&tokens.access_token).await;
+    assert!(matches!(unknown, Err(AuthError::Invalid(_))), "{unknown:?}");
+    let without_session = Authenticate { sessions: Arc::new(elsewhere.open().await), ..issuer.authenticate };
+    let ended = without_session.authenticate(&tokens.access_token).await;
+    assert!(matches!(ended, Err(AuthError::Revoked)), "no such session: {ended:?}");
+}
+
+pub(crate) async fn a_login_renews_a_hash_of_yesterday<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.open().await;
+    let master = MasterKey::generate(&SystemRandom);
+    let yesterday = Issuer::with_master(store.clone(), 4, &master).await;
+    yesterday.register("a@b.com", PASSWORD, None).await.unwrap();
+    let today = Issuer::with_master(store.clone(), 5, &master).await;
+    let login = LoginName::parse("a@b.com").unwrap();
+    let before = store.by_login(&login).await.unwrap().unwrap();
+    today.log_in("a@b.com", "wrong password").await.unwrap_err();
+    assert_eq!(store.by_login(&login).await.unwrap().unwrap(), before);
+    today.log_in("a@b.com", PASSWORD).await.unwrap();
+    let after = store.by_login(&login).await.unwrap().unwrap();
+    assert!(
+        matches!(&after.password, PasswordHash::Peppered { bcrypt, .. } if bcrypt.starts_with("$2b$05$"))
+    );
+    assert_eq!(after.user, before.user);
+    today.log_in("a@b.com", PASSWORD).await.unwrap();
+    assert_eq!(store.by_login(&login).await.unwrap().unwrap(), after, "renewed once");
+}
+
+pub(crate) async fn a_healthy_store_answers<F: Fixture>() {
+    let fixture = F::start().await;
+    fixture.open().await.ping().await.unwrap();
+}
+
+/// The flows, wired as the application wires them.
+struct Issuer {
+    register: Register,
+    login: Login,
+    authenticate: Authenticate,
+    refresh_tokens: Arc<RefreshMint>,
+}
+
+impl Issuer {
+    async fn on(store: impl Store, cost: u32) -> Self {
+        Self::with_master(store, cost, &MasterKey::generate(&SystemRandom)).await
+    }
+
+    async fn with_master(store: impl Store, cost: u32, master: &MasterKey) -> Self {
+        for (name, permissions) in [("user", ["profile:read"]), ("admin", ["users:read"])] {
+            let permissions = permissions.map(|name| Permission::parse(name).unwrap()).into();
+            let role = Role { name: role_name(name), description: String::new(), permissions };
+            store.ensure(&role).await.unwrap();
+        }
+        let store = Arc::new(store);
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let algorithm = SigningAlgorithm::Es256;
+        let ring = KeyRing::open(&*store, master, Some(algorithm), &*clock, &*random).await.unwrap();
+        let settings = SignerSettings {
+            issuer: "https://auth.example.test".into(),
+            audiences: vec!["api".into()],
+            client_id: "first-party".into(),
+        };
+        let signer = Arc::new(Signer::new(&ring, &Signing::Ring(algorithm), settings).unwrap());
+        let pool = Pool::start(PoolSettings::default()).unwrap();
+        let hasher = Arc::new(BcryptHasher::new(pool, &ring, cost, random.clone()).unwrap());
+        let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone()).unwrap());
+        let register = Register {
+            users: store.clone(),
+            roles: store.clone(),
+            hasher: hasher.clone(),
+            policy: PasswordPolicy::default(),
+            default_roles: vec![role_name("user")],
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let login = Login {
+            users: store.clone(),
+            roles: store.clone(),
+            sessions: store.clone(),
+            hasher,
+            access_tokens: signer.clone(),
+            refresh_tokens: refresh_tokens.clone(),
+            access_lifetime: Duration::from_secs(900),
+            session_limits: SessionLimits {
+                idle: Duration::from_secs(3600),
+                whole: Duration::from_secs(7200),
+            },
+            clock: clock.clone(),
+            random,
+        };
+        let authenticate = Authenticate {
+            access_tokens: signer,
+            users: store.clone(),
+            roles: store.clone(),
+            sessions: store,
+            clock,
+        };
+        Self { register, login, authenticate, refresh_tokens }
+    }
+
+    async fn register(&self, email: &str, password: &str, name: Option<&str>) -> Result<User, RegisterError> {
+        self.register.register(request(email, password, name), &RequestContext::default()).await
+    }
+
+    async fn log_in(&self, login: &str, password: &str) -> Result<Tokens, LoginError> {
+        let request = LoginRequest { login: login.to_owned(), password: Password::new(password.to_owned()) };
+        self.login.login(request, &RequestContext::default()).await
+    }
+}
+
+fn request(email: &str, password: &str, username: Option<&str>) -> NewUserRequest {
+    NewUserRequest {
+        email: email.to_owned(),
+        password: Password::new(password.to_owned()),
+        username: username.map(str::to_owned),
+    }
+}
+
+/// A clock that is ahead.
+struct Shifted(Duration);
+
+impl Clock for Shifted {
+    fn now(&self) -> Timestamp {
+        later(SystemClock.now(), self.0)
+    }
+}

@@ -1,0 +1,62 @@
+//! What every store promises, asked of both: SQLite in a temporary folder, and the MongoDB that
+//! `cargo xtask test` starts. Each test has a database of its own.
+
+/// Both stores, fresh for each test.
+mod fixture;
+/// The flows on a real store with real cryptography.
+mod flows;
+/// Sealed keys, and replicas that agree about them.
+mod keys;
+/// What only MongoDB has to promise.
+mod mongodb;
+/// Roles.
+mod roles;
+/// Sessions.
+mod sessions;
+/// What only SQLite has to promise.
+mod sqlite;
+/// Users.
+mod users;
+
+/// Asks the same of both stores.
+macro_rules! contract {
+    ($($module:ident::$test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::$module::$test::<crate::fixture::Sqlite>().await;
+            })+
+        }
+
+        mod on_mongodb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::$module::$test::<crate::fixture::Mongo>().await;
+            })+
+        }
+    };
+}
+
+contract! {
+    users::what_was_inserted_is_found_by_every_name,
+    users::an_email_address_belongs_to_one_user,
+    users::a_user_name_belongs_to_one_user,
+    users::many_users_have_no_name,
+    users::of_many_at_once_one_gets_the_address,
+    users::a_hash_is_replaced_only_if_it_has_not_changed,
+    sessions::an_open_session_is_found_as_it_was,
+    sessions::a_change_of_the_user_wins,
+    sessions::one_user_can_log_in_many_times_at_once,
+    roles::a_role_that_exists_stays_as_it_is,
+    roles::only_existing_roles_are_found,
+    keys::of_one_kind_and_number_the_first_key_stays,
+    keys::replicas_that_start_together_agree,
+    keys::another_master_key_is_refused,
+    flows::a_registered_user_logs_in_and_is_recognised,
+    flows::mistakes_are_told_apart_when_registering,
+    flows::an_operator_names_roles_that_exist,
+    flows::wrong_credentials_are_all_alike,
+    flows::a_closed_account_is_out_at_once,
+    flows::a_login_renews_a_hash_of_yesterday,
+    flows::a_healthy_store_answers,
+}

@@ -55,8 +55,8 @@ fn command(options: &Options) -> Result<Command, Error> {
     let own = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
     let mut command = Command::new(own);
     command.args(["up", "--in-background", "--state"]).arg(&options.state);
-    if options.full {
-        command.arg("--full");
+    for (flag, wanted) in [("--full", options.full), ("--prepared", options.prepared)] {
+        command.args(wanted.then_some(flag));
     }
     for (flag, port) in [("--gateway-port", options.gateway_port), ("--issuer-port", options.issuer_port)] {
         if let Some(port) = port {

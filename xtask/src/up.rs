@@ -8,7 +8,7 @@ use clap::Args;
 use doorward_tests::build::{programs, wasm};
 use doorward_tests::parts::{Mongod, Rabbitmq, Store};
 use doorward_tests::ports::Port;
-use doorward_tests::prepared::Programs;
+use doorward_tests::prepared::{Prepared, Programs};
 use doorward_tests::process::{Guard, Running};
 use doorward_tests::progress::Progress;
 use doorward_tests::stack::{Behind, Plan, Stack, Upstream};
@@ -42,6 +42,9 @@ pub(crate) struct Options {
     pub(crate) issuer_port: Option<u16>,
     #[command(flatten)]
     pub(crate) toolchain: WasmToolchain,
+    /// Take the programs that `cargo xtask test` has built, instead of building them
+    #[arg(long, hide = true)]
+    pub(crate) prepared: bool,
     /// This is the process that `--detach` leaves behind
     #[arg(long, hide = true)]
     pub(crate) in_background: bool,
@@ -80,6 +83,9 @@ pub(crate) fn up(options: &Options) -> Result<(), Error> {
 
 /// Fetches what is missing and builds what is ours.
 fn prepare(options: &Options, progress: Progress) -> Result<Programs, Error> {
+    if options.prepared {
+        return Ok(Prepared::from_env()?.programs);
+    }
     tools::prerequisites::check()?;
     Ok(Programs {
         envoy: tools::envoy::find(progress)?,

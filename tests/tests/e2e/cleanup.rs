@@ -12,12 +12,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+const UP: [&str; 3] = ["up", "--detach", "--prepared"];
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
 fn the_printed_commands_work_and_down_ends_it() {
     let workdir = Workdir::new().unwrap();
-    let up = xtask(&["up", "--detach"], workdir.path());
+    let up = xtask(&UP, workdir.path());
     let said = String::from_utf8_lossy(&up.stdout).into_owned();
     let stack = stack(workdir.path());
     let members = [
@@ -43,7 +44,7 @@ fn the_printed_commands_work_and_down_ends_it() {
     let printed = String::from_utf8_lossy(&shell.stdout);
     assert!(printed.contains("HTTP/1.1 200") && printed.contains(r#""email":"ada-"#), "{printed}");
 
-    let second = run(&["up"], workdir.path());
+    let second = run(&["up", "--prepared"], workdir.path());
     assert!(!second.status.success());
     assert!(String::from_utf8_lossy(&second.stderr).contains("already running"));
 
@@ -56,13 +57,13 @@ fn the_printed_commands_work_and_down_ends_it() {
 #[test]
 fn a_killed_stack_leaves_nothing_and_comes_up_again_with_its_users() {
     let workdir = Workdir::new().unwrap();
-    xtask(&["up", "--detach"], workdir.path());
+    xtask(&UP, workdir.path());
     let first = stack(workdir.path());
     let pid = std::fs::read_to_string(workdir.path().join("lock")).unwrap().parse().unwrap();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     assert_gone(&first, workdir.path());
 
-    xtask(&["up", "--detach"], workdir.path());
+    xtask(&UP, workdir.path());
     assert_eq!(stack(workdir.path())["admin"], first["admin"]);
     xtask(&["down"], workdir.path());
 }

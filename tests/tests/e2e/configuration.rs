@@ -13,7 +13,7 @@ const MISTAKES: [(&str, &str, &str); 8] = [
     ("cluster: issuer\n                                    path", "path", "providers[0].keys.remote.cluster"),
     ("audiences: [api]", "audience: [api]", "providers[0].audience"),
     ("audiences: [api]", "audiences: 7", "providers[0].audiences"),
-    ("algorithms: [ES256]", "algorithms: [none]", "providers[0].algorithms"),
+    ("algorithms: [ES256]", "algorithms: [none]", "providers[0].algorithms[0]"),
     ("refresh: 5m", "refresh: soon", "providers[0].keys.remote.refresh"),
     ("rules:\n", "rulez:\n", "rulez"),
     ("{path: /health, allow: public}", "{path: /health, allow: everybody}", "rules[5].allow"),

@@ -93,18 +93,13 @@ fn paths_that_programs_read_differently_are_refused() {
     let bare = Bare::start();
     let token = bare.token("ada");
     let authorization = format!("authorization: Bearer {token}\r\n");
-    for path in [
-        "//users/ada",
-        "/users//ada",
-        "/auth/login%2f..%2fusers",
-        "/users/ada;x",
-        "/users\\ada",
-        "/users/%00",
-    ] {
+    for path in ["//users/ada", "/users//ada", "/auth/login%2f..%2fusers", "/users/ada;x", "/users/%00"] {
         assert_eq!(send(&bare, path, &authorization), Some(400), "{path}");
     }
-    // Envoy resolves dots before the filter sees them, and the filter decides on what will be sent on.
-    assert_eq!(send(&bare, "/auth/login/../../users/bob", &authorization), Some(403));
+    // Envoy resolves dots and backslashes first, and the filter decides on what will be sent on.
+    for path in ["/auth/login/../../users/bob", "/auth\\..\\users\\bob"] {
+        assert_eq!(send(&bare, path, &authorization), Some(403), "{path}");
+    }
     let arrived: Vec<String> = bare.echo.all().iter().map(Received::path).collect();
     assert!(arrived.iter().all(|path| path == "/.well-known/jwks.json"), "{arrived:?}");
 }

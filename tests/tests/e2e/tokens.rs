@@ -151,7 +151,6 @@ fn bad_claims() -> Vec<(&'static str, Value)> {
         ("nbf", json!(now() + 3000)),
         ("nbf", json!("soon")),
         ("iat", json!(now() + 3000)),
-        ("roles", json!("user")),
     ]
 }
 

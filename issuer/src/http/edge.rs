@@ -175,11 +175,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::LogFormat;
     use crate::domain::clock::SystemRandom;
+    use crate::telemetry::subscriber;
+
+    fn edge() -> Edge {
+        Edge { trusted_hops: 0, random: Arc::new(SystemRandom) }
+    }
 
     async fn ask(inner: impl Endpoint) -> (Response, Value) {
-        let edge = Edge { trusted_hops: 0, random: Arc::new(SystemRandom) };
-        let mut response = inner.with(edge).call(Request::default()).await.unwrap();
+        let mut response = inner.with(edge()).call(Request::default()).await.unwrap();
         let body = response.take_body().into_json().await.unwrap();
         (response, body)
     }
@@ -191,6 +196,19 @@ mod tests {
         assert_eq!(body["type"], "urn:doorward:problem:internal");
         assert!(!body.to_string().contains("secret"), "{body}");
         assert!(response.header("x-request-id").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_is_logged_all_the_same() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let writer = std::sync::Mutex::new(log.reopen().unwrap());
+        let _logging = tracing::subscriber::set_default(subscriber("info", LogFormat::Json, writer));
+        let inner = make(|_| std::future::pending::<Result<()>>()).with(edge());
+        let mut call = Box::pin(inner.call(Request::builder().header(REQUEST_ID, "gone-1").finish()));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        drop(call);
+        let logged = std::fs::read_to_string(log.path()).unwrap();
+        assert!(logged.contains("gone-1") && logged.contains("given up by its client"), "{logged}");
     }
 
     #[tokio::test(start_paused = true)]

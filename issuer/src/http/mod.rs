@@ -1,7 +1,7 @@
 //! HTTP: the issuer's two listeners.
 //!
-//! A request comes in through [`edge`], which knows everything that is the same for all of them, goes to its operation,
-//! and leaves through [`problem`] if anything was wrong. All routes are in [`routes`].
+//! A request comes in through `edge`, which knows everything that is the same for all of them, goes to its operation,
+//! and leaves through `problem` if anything was wrong. All routes are in [`routes`].
 
 /// Every route of both listeners; read this first.
 pub mod routes;

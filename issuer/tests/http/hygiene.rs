@@ -1,6 +1,9 @@
+use doorward_issuer::app::App;
+use poem::http::{Method, StatusCode};
+use poem::{Endpoint as _, Request};
 use serde_json::json;
 
-use super::issuer::{Issuer, PASSWORD, log_line, logged};
+use super::issuer::{Issuer, PASSWORD, config, log_line, logged};
 use super::wire::send;
 
 #[test]
@@ -86,7 +89,6 @@ fn no_password_token_or_address_reaches_the_log() {
 
 #[test]
 fn the_clients_address_is_where_the_proxy_says() {
-    // Four places in the queue per address: a flood from one leaves the others alone.
     let issuer = Issuer::start_with(&[("server.trusted_hops", "1")]);
     let body = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
     let headers = [("content-type", "application/json"), ("x-forwarded-for", "6.6.6.6, 192.0.2.7")];
@@ -95,4 +97,23 @@ fn the_clients_address_is_where_the_proxy_says() {
     let database = rusqlite::Connection::open(issuer.database()).unwrap();
     let address: String = database.query_row("SELECT address FROM sessions", [], |row| row.get(0)).unwrap();
     assert_eq!(address, "192.0.2.7");
+}
+
+#[tokio::test]
+async fn who_hangs_up_half_way_leaves_nothing_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::open(&config(&folder.path().join("issuer.db"), &[])).await.unwrap();
+    let body = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
+    let post = |path: &str| {
+        let request = Request::builder().method(Method::POST).uri(path.parse().unwrap());
+        request.content_type("application/json").body(body.clone())
+    };
+    let endpoint = app.parts.public();
+    let mut registering = Box::pin(endpoint.get_response(post("/auth/register")));
+    assert!(futures_util::poll!(&mut registering).is_pending());
+    // The server drops what nobody waits for any more.
+    drop(registering);
+    app.parts.flows.close();
+    app.parts.flows.wait().await;
+    assert_eq!(endpoint.get_response(post("/auth/login")).await.status(), StatusCode::OK);
 }

@@ -149,7 +149,8 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-fn config(database: &std::path::Path, settings: &[(&str, &str)]) -> Config {
+/// The settings of a test's issuer.
+pub(crate) fn config(database: &std::path::Path, settings: &[(&str, &str)]) -> Config {
     let url = format!("sqlite://{}", database.display());
     let own = [
         ("server.public", "127.0.0.1:0"),

@@ -13,7 +13,8 @@ use super::pool::{Pool, PoolError};
 use super::ring::{KeyRing, RingError};
 use crate::domain::clock::{Random, random_bytes};
 use crate::domain::keys::{KeyId, KeyKind};
-use crate::domain::password::{AcceptedPassword, Password, PasswordHash};
+use crate::domain::password::{Password, PasswordHash};
+use crate::domain::policy::{PasswordChoice, PasswordRefusal};
 use crate::domain::ports::{HashError, PasswordHasher, Verdict};
 
 /// bcrypt over `base64(HMAC-SHA-384(pepper, password))`, in a [`Pool`].
@@ -55,12 +56,16 @@ impl BcryptHasher {
 
 #[async_trait]
 impl PasswordHasher for BcryptHasher {
-    async fn hash(
+    async fn choose(
         &self,
-        password: AcceptedPassword,
+        choice: PasswordChoice,
         client: Option<IpAddr>,
-    ) -> Result<PasswordHash, HashError> {
-        self.run(client, move |bcrypt| bcrypt.hash(&password.into_password())).await
+    ) -> Result<Result<PasswordHash, PasswordRefusal>, HashError> {
+        self.run(client, move |bcrypt| match choice.judge() {
+            Ok(accepted) => bcrypt.hash(&accepted.into_password()).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        })
+        .await
     }
 
     async fn verify(
@@ -183,9 +188,14 @@ mod tests {
         Password::new(text.to_owned())
     }
 
-    fn accepted(text: &str) -> AcceptedPassword {
-        let email = Email::parse("a@b.com").unwrap();
-        PasswordPolicy::new(1, 0, []).accept(password(text), &email, None).map_err(|e| e.to_string()).unwrap()
+    async fn hash(hasher: &BcryptHasher, text: &str) -> PasswordHash {
+        let choice = PasswordChoice {
+            password: password(text),
+            email: Email::parse("a@b.com").unwrap(),
+            username: None,
+            policy: PasswordPolicy::new(1, 0, []),
+        };
+        hasher.choose(choice, None).await.unwrap().unwrap()
     }
 
     async fn check(hasher: &BcryptHasher, text: &str, stored: &PasswordHash) -> Verdict {
@@ -195,20 +205,20 @@ mod tests {
     #[tokio::test]
     async fn a_hash_matches_its_password_alone() {
         let hasher = hasher(4, &["p1"]);
-        let stored = hasher.hash(accepted("caf\u{e9} au lait"), None).await.unwrap();
+        let stored = hash(&hasher, "caf\u{e9} au lait").await;
         assert!(stored.bcrypt().starts_with("$2b$04$"), "{}", stored.bcrypt());
         assert_eq!(check(&hasher, "cafe\u{301} au lait", &stored).await, Verdict::Match { rehash: None });
         assert_eq!(check(&hasher, "cafe au lait", &stored).await, Verdict::Mismatch);
-        assert_ne!(hasher.hash(accepted("caf\u{e9} au lait"), None).await.unwrap(), stored, "salted");
+        assert_ne!(hash(&hasher, "caf\u{e9} au lait").await, stored, "salted");
     }
 
     #[tokio::test]
     async fn neither_length_nor_nul_is_lost() {
         let hasher = hasher(4, &["p1"]);
         let long = "x".repeat(200);
-        let stored = hasher.hash(accepted(&format!("{long}a")), None).await.unwrap();
+        let stored = hash(&hasher, &format!("{long}a")).await;
         assert_eq!(check(&hasher, &format!("{long}b"), &stored).await, Verdict::Mismatch);
-        let stored = hasher.hash(accepted("nul\0a"), None).await.unwrap();
+        let stored = hash(&hasher, "nul\0a").await;
         assert_eq!(check(&hasher, "nul\0b", &stored).await, Verdict::Mismatch);
         assert_eq!(check(&hasher, "nul", &stored).await, Verdict::Mismatch);
     }
@@ -222,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn yesterdays_hash_matches_and_is_made_anew() {
         let old = hasher(4, &["p1"]);
-        let stored = old.hash(accepted("some password"), None).await.unwrap();
+        let stored = hash(&old, "some password").await;
         let plain = PasswordHash::Plain { bcrypt: bcrypt::hash("some password", 4).unwrap() };
         for (today, stored) in [
             (hasher(5, &["p1"]), stored.clone()),

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::zxcvbn;
@@ -7,12 +8,37 @@ use super::email::Email;
 use super::password::{AcceptedPassword, Password};
 use super::username::Username;
 
-/// Which passwords may be chosen.
+/// Which passwords may be chosen. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PasswordPolicy {
     min_length: usize,
     min_score: u8,
-    blocklist: HashSet<String>,
+    blocklist: Arc<HashSet<String>>,
+}
+
+/// A password that somebody wants to have, still to be judged.
+///
+/// Judging takes long enough (tens of milliseconds for a nasty text) to starve others, so it is work for the
+/// [`PasswordHasher`](super::ports::PasswordHasher), like the hashing that follows.
+pub struct PasswordChoice {
+    /// The password.
+    pub password: Password,
+    /// Who wants it.
+    pub email: Email,
+    /// Who wants it.
+    pub username: Option<Username>,
+    /// Who decides.
+    pub policy: PasswordPolicy,
+}
+
+impl PasswordChoice {
+    /// Lets the password pass if this user may choose it.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn judge(self) -> Result<AcceptedPassword, PasswordRefusal> {
+        self.policy.accept(self.password, &self.email, self.username.as_ref())
+    }
 }
 
 /// Why a password may not be chosen.
@@ -45,14 +71,10 @@ impl PasswordPolicy {
     #[must_use]
     pub fn new(min_length: usize, min_score: u8, blocklist: impl IntoIterator<Item = String>) -> Self {
         let blocklist = blocklist.into_iter().map(|entry| folded(&entry)).collect();
-        Self { min_length, min_score, blocklist }
+        Self { min_length, min_score, blocklist: Arc::new(blocklist) }
     }
 
-    /// Lets the password pass if this user may choose it.
-    ///
-    /// # Errors
-    /// The first rule that it breaks.
-    pub fn accept(
+    fn accept(
         &self,
         password: Password,
         email: &Email,
@@ -136,6 +158,12 @@ mod tests {
         }
         assert_eq!(judge("wolpertinger7", "a@b.com", Some("wolpertinger")), Err(PasswordRefusal::Guessable));
         assert_eq!(judge("wolpertinger7", "a@b.com", None), Ok(()));
+    }
+
+    #[test]
+    fn the_default_score_is_the_highest_that_works() {
+        let email = Email::parse("a@b.com").unwrap();
+        assert_eq!(PasswordPolicy::default().score("S3cureP@ss", &email, None), DEFAULT_MIN_SCORE);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::ids::{SessionId, UserId};
 use super::keys::SealedKey;
-use super::password::{AcceptedPassword, Password, PasswordHash};
+use super::password::{Password, PasswordHash};
+use super::policy::{PasswordChoice, PasswordRefusal};
 use super::role::{Role, RoleName};
 use super::session::Session;
 use super::token::{
@@ -159,20 +160,20 @@ pub enum InsertUserError {
     Store(#[from] StoreError),
 }
 
-/// Hashes and checks passwords where it cannot starve anything else.
+/// Judges, hashes and checks passwords where it cannot starve anything else.
 ///
 /// Work is bounded and queued fairly by client; dropping the future gives the place in the queue back.
 #[async_trait]
 pub trait PasswordHasher: Send + Sync {
-    /// What to store of a password.
+    /// What to store of a password, if the policy lets the user have it.
     ///
     /// # Errors
     /// [`HashError::Overloaded`] when there is no room for the work.
-    async fn hash(
+    async fn choose(
         &self,
-        password: AcceptedPassword,
+        choice: PasswordChoice,
         client: Option<IpAddr>,
-    ) -> Result<PasswordHash, HashError>;
+    ) -> Result<Result<PasswordHash, PasswordRefusal>, HashError>;
 
     /// Compares. With nothing stored, an unknown user, it does and takes the same and says
     /// [`Verdict::Mismatch`].

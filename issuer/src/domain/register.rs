@@ -6,8 +6,8 @@ use super::context::RequestContext;
 use super::email::Email;
 use super::field::FieldError;
 use super::ids::UserId;
-use super::password::{AcceptedPassword, Password};
-use super::policy::PasswordPolicy;
+use super::password::Password;
+use super::policy::{PasswordChoice, PasswordPolicy};
 use super::ports::{HashError, InsertUserError, PasswordHasher, Roles, StoreError, Users};
 use super::role::RoleName;
 use super::user::{Account, User, UserStatus};
@@ -87,24 +87,22 @@ impl Register {
         roles: &[String],
         context: &RequestContext,
     ) -> Result<User, RegisterError> {
-        let new_user = self.check(request)?;
+        let choice = self.check(request)?;
         let roles = self.existing(roles).await?;
-        self.insert(new_user, roles, context).await
+        self.insert(choice, roles, context).await
     }
 
-    fn check(&self, request: NewUserRequest) -> Result<NewUser, RegisterError> {
+    fn check(&self, request: NewUserRequest) -> Result<PasswordChoice, RegisterError> {
         let mut errors = Vec::new();
         let email = noted("email", Email::parse(&request.email), &mut errors);
         let username = request.username.map(|name| noted("username", Username::parse(&name), &mut errors));
-        // The password is judged by who chooses it, so it has to wait until that is known.
-        let (Some(email), Some(username)) = (email, username.map_or(Some(None), |name| name.map(Some)))
-        else {
-            return Err(RegisterError::Invalid(errors));
-        };
-        let accepted = self.policy.accept(request.password, &email, username.as_ref());
-        match noted("password", accepted, &mut errors) {
-            Some(password) => Ok(NewUser { email, username, password }),
-            None => Err(RegisterError::Invalid(errors)),
+        match (email, username.map_or(Some(None), |name| name.map(Some))) {
+            (Some(email), Some(username)) => {
+                let policy = self.policy.clone();
+                Ok(PasswordChoice { password: request.password, email, username, policy })
+            }
+            // The password is judged by who chooses it, so it has to wait until that is known.
+            _ => Err(RegisterError::Invalid(errors)),
         }
     }
 
@@ -125,17 +123,20 @@ impl Register {
 
     async fn insert(
         &self,
-        new_user: NewUser,
+        choice: PasswordChoice,
         roles: Vec<RoleName>,
         context: &RequestContext,
     ) -> Result<User, RegisterError> {
-        let password = self.hasher.hash(new_user.password, context.address).await?;
+        let (email, username) = (choice.email.clone(), choice.username.clone());
+        let chosen = self.hasher.choose(choice, context.address).await?;
+        let refused = |why| RegisterError::Invalid(vec![FieldError::new("password", why)]);
+        let password = chosen.map_err(refused)?;
         let now = self.clock.now();
         let user = User {
             id: UserId::random(&*self.random),
-            email: new_user.email,
+            email,
             email_verified: false,
-            username: new_user.username,
+            username,
             roles,
             status: UserStatus::Active,
             epoch: 0,
@@ -146,13 +147,6 @@ impl Register {
         self.users.insert(&account).await?;
         Ok(account.user)
     }
-}
-
-/// A request in which everything is acceptable; made by [`Register::check`] alone.
-struct NewUser {
-    email: Email,
-    username: Option<Username>,
-    password: AcceptedPassword,
 }
 
 fn noted<T, E: ToString>(

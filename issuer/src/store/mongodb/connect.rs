@@ -116,3 +116,27 @@ fn is_replica_set(hello: &Document) -> bool {
     // `mongos` in front of a sharded cluster has transactions as well.
     hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_server_is_told_from_one_with_transactions() {
+        assert!(is_replica_set(&doc! { "isWritablePrimary": true, "setName": "rs0" }));
+        assert!(is_replica_set(&doc! { "isWritablePrimary": true, "msg": "isdbgrid" }));
+        assert!(!is_replica_set(&doc! { "isWritablePrimary": true }));
+    }
+
+    #[tokio::test]
+    async fn the_url_does_not_weaken_what_the_flows_rely_on() {
+        let url = "mongodb://h/?readPreference=secondary&w=1&journal=false&readConcernLevel=local\
+                   &serverSelectionTimeoutMS=60000";
+        let options = options(url).await.map_err(|error| error.to_string()).unwrap();
+        assert!(options.selection_criteria.is_none());
+        assert_eq!(options.read_concern, Some(ReadConcern::majority()));
+        let written = options.write_concern.unwrap();
+        assert_eq!((written.w, written.journal), (Some(Acknowledgment::Majority), Some(true)));
+        assert_eq!(options.server_selection_timeout, Some(SELECTION));
+    }
+}

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use super::connect::{SqliteError, SqliteStore};
 use crate::domain::email::Email;
 use crate::domain::ids::UserId;
+use crate::domain::keys::KeyId;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{InsertUserError, StoreError, Users};
 use crate::domain::role::RoleName;
@@ -60,7 +61,7 @@ fn insert(transaction: &Transaction<'_>, account: &Account) -> Result<(), Sqlite
         ":status": user.status.as_str(),
         ":epoch": stored(user.epoch),
         ":scheme": password.scheme(),
-        ":pepper": password.pepper().map(|id| id.as_str()),
+        ":pepper": password.pepper().map(KeyId::as_str),
         ":hash": password.bcrypt(),
         ":created_at": user.created_at.as_millisecond(),
         ":updated_at": user.updated_at.as_millisecond(),
@@ -87,7 +88,7 @@ fn replace_hash(
         ":id": id.uuid().as_bytes(),
         ":old": old.bcrypt(),
         ":scheme": new.scheme(),
-        ":pepper": new.pepper().map(|id| id.as_str()),
+        ":pepper": new.pepper().map(KeyId::as_str),
         ":hash": new.bcrypt(),
     })?;
     Ok(changed == 1)

@@ -33,7 +33,7 @@ pub enum OpenError {
     #[error(
         "store.url: no MongoDB primary answers; check that mongod runs there and that its replica set has been initiated"
     )]
-    NoPrimary(#[source] StoreError),
+    NoPrimary,
     /// A single mongod has no transactions.
     #[error(
         "store.url: this MongoDB is not a replica set, which transactions need; start mongod with --replSet and initiate the set once"

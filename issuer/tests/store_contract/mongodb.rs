@@ -46,7 +46,7 @@ async fn nobody_there_is_one_sentence_soon() {
     let url = format!("mongodb://user:s3cret@{free}/doorward");
     let refused =
         timeout(SOON, MongoStore::connect(&url)).await.expect("answers soon").map(drop).unwrap_err();
-    assert!(matches!(refused, OpenError::NoPrimary(_)), "{refused:?}");
+    assert!(matches!(refused, OpenError::NoPrimary), "{refused:?}");
     assert!(!refused.to_string().contains("s3cret"), "{refused}");
 }
 

@@ -5,6 +5,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection, Database};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::keys::KeyRecord;
@@ -48,7 +49,7 @@ impl MongoStore {
             client,
             database,
         };
-        let hello = store.hello().await.map_err(OpenError::NoPrimary)?;
+        let hello = store.hello().await.map_err(unanswered)?;
         if !is_replica_set(&hello) {
             return Err(OpenError::NotReplicaSet);
         }
@@ -110,6 +111,18 @@ async fn options(url: &str) -> Result<ClientOptions, OpenError> {
     options.read_concern = Some(ReadConcern::majority());
     options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
     Ok(options)
+}
+
+fn unanswered(error: StoreError) -> OpenError {
+    let StoreError::Unavailable(source) = &error else { return OpenError::Store(error) };
+    let driver = source.downcast_ref::<mongodb::error::Error>();
+    let selection = driver.is_some_and(|error| matches!(*error.kind, ErrorKind::ServerSelection { .. }));
+    if !selection && !source.is::<Elapsed>() {
+        return OpenError::Store(error);
+    }
+    // The driver's account of all servers is long; the sentence is what helps.
+    tracing::debug!(%source, "no primary");
+    OpenError::NoPrimary
 }
 
 fn is_replica_set(hello: &Document) -> bool {

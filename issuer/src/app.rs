@@ -1,5 +1,7 @@
 //! The application: builds every part from the configuration and joins them. The only place that sees all of them.
 
+/// Connections, also when there are none left to give.
+mod acceptor;
 /// The listeners, from binding to draining.
 pub mod listen;
 /// The master key of a database that has none configured.

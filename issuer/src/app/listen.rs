@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use super::acceptor::PatientAcceptor;
 use crate::config;
 use crate::http::routes::Parts;
 
@@ -100,9 +102,9 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, So
     Ok((listener, address))
 }
 
-fn accept(listener: TcpListener) -> Result<Server<std::convert::Infallible, TcpAcceptor>, StartError> {
+fn accept(listener: TcpListener) -> Result<Server<Infallible, PatientAcceptor>, StartError> {
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(StartError::Serve)?;
-    Ok(Server::new_with_acceptor(acceptor).idle_timeout(IDLE))
+    Ok(Server::new_with_acceptor(PatientAcceptor(acceptor)).idle_timeout(IDLE))
 }
 
 /// Flows whose client is gone write all the same.

@@ -1,7 +1,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::domain::clock::{Random, random_bytes};
 
@@ -72,12 +72,6 @@ impl MasterKey {
 
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new((&*self.0).into())
-    }
-}
-
-impl Drop for MasterKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

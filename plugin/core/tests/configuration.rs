@@ -204,3 +204,22 @@ fn base64_n(bits: usize) -> String {
     use base64::Engine;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(vec![0xc5; bits / 8])
 }
+
+#[test]
+fn a_method_that_falls_through_to_a_weaker_rule_is_pointed_out() {
+    assert_eq!(
+        compile(config()).unwrap().warnings(),
+        Vec::<String>::new(),
+        "the example falls through to stronger ones"
+    );
+    let mut config = config();
+    config["rules"] = json!([
+        {"methods": ["GET", "POST"], "path": "/a.b/{id}/c%23", "allow": {"role": "admin"}},
+        {"methods": ["DELETE"], "path": "/a.b/**", "allow": "deny"},
+        {"path": "/a.b/**", "allow": "authenticated"},
+    ]);
+    let warnings = compile(config).unwrap().warnings();
+    assert_eq!(warnings.first().unwrap(), "rules[0]: PUT falls through to rules[2], which asks for less");
+    assert!(warnings.iter().all(|w| !w.starts_with("rules[0]: DELETE")), "{warnings:?}");
+    assert!(warnings.iter().any(|w| w == "rules[1]: GET falls through to rules[2], which asks for less"));
+}

@@ -6,6 +6,8 @@ mod compile;
 pub mod config;
 /// Strip first, then set: what happens to the headers of a request that passes.
 mod headers;
+/// What a policy says that its author may not have meant.
+mod lint;
 /// Request paths and templates.
 pub mod path;
 /// Rules, the first that matches, and what they demand of a caller.

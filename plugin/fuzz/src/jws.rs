@@ -1,0 +1,13 @@
+//! A token as text: strictly parsed, or refused, never both ways.
+#![no_main]
+
+use doorward_gate::token::UnverifiedToken;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(token) = UnverifiedToken::parse(text) {
+        assert_eq!(text.matches('.').count(), 2);
+        assert!(!text.contains(['=', ' ', '\n']));
+        let _ = (token.algorithm(), token.kid(), token.issuer());
+    }
+});

@@ -1,0 +1,17 @@
+//! A path, and a template made of the same bytes.
+#![no_main]
+
+use doorward_gate::policy::path::{Path, Template};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|raw: &[u8]| {
+    if let Ok(path) = Path::parse(raw) {
+        for segment in path.segments() {
+            assert!(!segment.is_empty() && segment != "." && segment != "..");
+            assert!(!segment.contains(['/', '\\', '\0', '%']));
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(raw) {
+        let _ = Template::parse(text);
+    }
+});

@@ -17,6 +17,8 @@ mod keys;
 /// What is on the management listener alone, and the token that guards it.
 mod management;
 
+/// The methods a path takes, where it refused another.
+mod allow;
 /// Around every request: its id, its deadline, its log line, and what happens to a panic.
 mod edge;
 /// The client's address, behind proxies.

@@ -5,6 +5,7 @@ use poem_openapi::OpenApiService;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::allow::Allow;
 use super::auth::AuthApi;
 use super::docs;
 use super::edge::Edge;
@@ -63,6 +64,7 @@ impl Parts {
             .at("/docs", get(docs::page(operations.swagger_ui_html())))
             .nest("/", operations)
             .data(self.authenticate.clone())
+            .with(Allow::of::<(AuthApi, KeysApi, HealthApi)>(&["/openapi.json", "/docs"]))
             .with(self.edge())
     }
 
@@ -73,6 +75,7 @@ impl Parts {
             .at("/health/live", get(live()))
             .at("/health/ready", get(ready))
             .with(Guard(self.management_token.clone()))
+            .with(Allow::of::<()>(&["/health/live", "/health/ready"]))
             .with(self.edge())
     }
 

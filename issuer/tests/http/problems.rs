@@ -100,10 +100,22 @@ fn unknown_paths_and_methods_are_problems_too() {
         let answer = issuer.get(path);
         assert_eq!((answer.status, answer.problem().as_str()), (404, "not_found"), "{path}");
     }
-    for line in ["GET /auth/register", "DELETE /auth/me", "POST /health", "BREW /openapi.json", "PUT /docs"] {
+    for (line, methods) in [
+        ("GET /auth/register", "POST"),
+        ("DELETE /auth/me", "GET, HEAD"),
+        ("POST /health", "GET, HEAD"),
+        ("BREW /openapi.json", "GET, HEAD"),
+        ("PUT /docs", "GET, HEAD"),
+    ] {
         let answer = send(issuer.public, line, &[], b"");
         assert_eq!((answer.status, answer.problem().as_str()), (405, "method_not_allowed"), "{line}");
+        assert_eq!(answer.header("allow"), Some(methods), "{line}");
     }
+    let answer = send(issuer.management, "POST /health/ready", &[], b"");
+    assert_eq!(
+        (answer.problem().as_str(), answer.header("allow")),
+        ("method_not_allowed", Some("GET, HEAD"))
+    );
 }
 
 #[test]

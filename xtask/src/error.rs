@@ -8,6 +8,9 @@ pub(crate) enum Error {
     /// A part could not be found, built or started.
     #[error(transparent)]
     Harness(#[from] doorward_tests::Error),
+    /// A measurement failed.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::Error),
     /// The state directory is in use.
     #[error(
         "a stack is already running in {state} (process {pid}): end it with `cargo xtask down`, \

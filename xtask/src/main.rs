@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask up | down | test | plugin`.
+//! Developer commands: `cargo xtask up | down | test | bench | plugin`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +11,8 @@ use doorward_tests::progress::Progress;
 
 /// The administrator of a development stack.
 mod admin;
+/// `cargo xtask bench`.
+mod bench;
 /// `cargo xtask up --detach`.
 mod detach;
 /// `cargo xtask down`.
@@ -47,6 +49,9 @@ enum Task {
     },
     /// Run every test, with everything they need
     Test(test::Options),
+    /// Measure what a request costs
+    #[command(subcommand)]
+    Bench(Bench),
     /// Build the plugin for Envoy and print the module's path
     Plugin {
         #[command(flatten)]
@@ -65,6 +70,12 @@ enum Task {
     /// Remove paths once standard input closes
     #[command(hide = true)]
     Guard { paths: Vec<PathBuf> },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The plugin against Envoy's own filters, at the same work in the same Envoy
+    Gateway(bench::gateway::Options),
 }
 
 /// Which compiler builds the plugin.
@@ -106,6 +117,7 @@ fn run(task: Task) -> Result<u8, error::Error> {
         Task::Up(options) => up::up(&options).map(|()| 0),
         Task::Down { state } => down::down(&state).map(|()| 0),
         Task::Test(options) => test::test(&options),
+        Task::Bench(Bench::Gateway(options)) => Ok(bench::gateway::gateway(&options).map(|()| 0)?),
         Task::Plugin { toolchain } => {
             let module = doorward_tests::build::wasm::plugin(toolchain.choice(), Progress::detect())?;
             println!("{}", module.display());

@@ -1,0 +1,109 @@
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use doorward_tests::http::Client;
+use doorward_tests::ports::Port;
+use doorward_tests::process::{Launch, Running, Workdir};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::Error;
+use super::contenders::{SECRET_ENV, bootstrap};
+
+/// The one Envoy, with one worker.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    process: Running,
+    _admin: Port,
+    // Goes last: Envoy writes its log into it.
+    _workdir: Workdir,
+}
+
+impl Proxy {
+    pub(super) fn start(binary: &Path, listeners: &[Value], secret: &str) -> Result<Self, Error> {
+        let (admin, workdir) = (Port::any()?, Workdir::new()?);
+        let config = workdir.path().join("envoy.json");
+        let written = doorward_tests::files::write_private(
+            &config,
+            bootstrap(&admin, listeners).to_string().as_bytes(),
+        );
+        written?;
+        let mut process = Launch::new("Envoy", binary, workdir.path().join("envoy.log"))
+            .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn", "--config-path"])
+            .args([&config])
+            .env(SECRET_ENV, secret)
+            .grace(Duration::from_secs(5))
+            .start()?;
+        let client = Client::new(&admin.url());
+        process.ready(Duration::from_secs(120), || {
+            client.get("/ready").ok().filter(|reply| reply.status == 200)
+        })?;
+        Ok(Self { process, _admin: admin, _workdir: workdir })
+    }
+
+    /// Processor time of the whole process so far, in user space and in the kernel.
+    ///
+    /// The same sum as `utime` and `stime` in `/proc/PID/stat`, but in nanoseconds instead of ticks of 10 ms: rounds
+    /// can be short, and contenders alternate often enough to see the same mood of the machine.
+    pub(super) fn cpu(&self) -> Result<Duration, Error> {
+        let clock = clock_getcpuclockid(Pid::from_raw(self.process.pid()));
+        let time =
+            clock.and_then(clock_gettime).map_err(|errno| Error::io("read Envoy's clock")(errno.into()))?;
+        Ok(time.into())
+    }
+
+    /// The linear memory of every wasm VM: where it begins, and how long it is.
+    ///
+    /// V8 reserves an address range of gigabytes for each and makes the part that the module has grown to
+    /// writable, so each one is a writable mapping with gigabytes of nothing right behind it.
+    pub(super) fn linear_memories(&self) -> Result<Vec<LinearMemory>, Error> {
+        let maps = self.proc("maps")?;
+        let mappings: Vec<Mapping> = maps.lines().filter_map(Mapping::parse).collect();
+        let is_memory = |pair: &&[Mapping]| match pair {
+            [memory, nothing] => {
+                memory.writable
+                    && !nothing.readable
+                    && memory.end == nothing.start
+                    && nothing.end - nothing.start > 1 << 30
+            }
+            _ => false,
+        };
+        let memory =
+            |pair: &[Mapping]| LinearMemory { start: pair[0].start, bytes: pair[0].end - pair[0].start };
+        Ok(mappings.windows(2).filter(is_memory).map(memory).collect())
+    }
+
+    fn proc(&self, file: &str) -> Result<String, Error> {
+        let path = format!("/proc/{}/{file}", self.process.pid());
+        fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))
+    }
+}
+
+/// A VM's memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LinearMemory {
+    pub(super) start: u64,
+    pub(super) bytes: u64,
+}
+
+/// A line of `/proc/PID/maps`.
+#[derive(Debug)]
+struct Mapping {
+    start: u64,
+    end: u64,
+    readable: bool,
+    writable: bool,
+}
+
+impl Mapping {
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let access = fields.next()?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        let (readable, writable) = (access.starts_with('r'), access.starts_with("rw"));
+        Some(Self { start: number(start)?, end: number(end)?, readable, writable })
+    }
+}

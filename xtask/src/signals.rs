@@ -19,7 +19,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over signal handling. Call it before any other thread exists: threads inherit what is blocked.
+    /// Takes over signal handling, for this thread and those that it starts from now on.
     pub(crate) fn take_over() -> Result<Self, Error> {
         let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
         set.thread_block().map_err(|errno| Error::io("take over signals")(errno.into()))?;

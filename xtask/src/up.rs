@@ -59,15 +59,16 @@ pub(crate) fn up(options: &Options) -> Result<(), Error> {
     if options.in_background {
         detach::leave_terminal()?;
     }
-    let signals = Signals::take_over()?;
     let progress = Progress::detect();
     let _lock = state.lock()?;
     let programs = prepare(options, progress)?;
+    // Not earlier: a signal during the build ends us and cargo alike.
+    let signals = Signals::take_over()?;
 
     // Declared first, so that the files go last.
     let stack_json = state.stack_json();
     let _guard = Guard::over(&[&stack_json])?;
-    let beneath = if options.full { Some(Beneath::start(&state, progress)?) } else { None };
+    let mut beneath = if options.full { Some(Beneath::start(&state, progress)?) } else { None };
     let mut stack = start(options, &state, &programs, beneath.as_ref(), progress)?;
     let report = report(&state, &programs, &stack, beneath.as_ref())?;
     files::write_private(&stack_json, format!("{:#}\n", json!(report)).as_bytes())?;
@@ -75,9 +76,11 @@ pub(crate) fn up(options: &Options) -> Result<(), Error> {
     println!("{}", report.for_people(&stack.envoy.tls_url(), &stack.envoy.certificate.chain));
     println!("Ctrl-C ends it, and so does `cargo xtask down` from elsewhere.");
     signals.expect_orderly_end();
-    let outcome = watch(&signals, &mut stack, beneath);
+    let outcome = watch(&signals, &mut stack, beneath.as_mut());
     progress.say("stopping");
+    // The issuer says good-bye to its store, so that goes last.
     drop(stack);
+    drop(beneath);
     outcome
 }
 
@@ -176,8 +179,7 @@ fn report(
 }
 
 /// Returns when a signal arrives, or when a part is gone: half a stack helps nobody.
-fn watch(signals: &Signals, stack: &mut Stack, beneath: Option<Beneath>) -> Result<(), Error> {
-    let mut beneath = beneath;
+fn watch(signals: &Signals, stack: &mut Stack, mut beneath: Option<&mut Beneath>) -> Result<(), Error> {
     while !signals.arrived(Duration::from_millis(300)) {
         let mut parts: Vec<(&'static str, &mut Running)> =
             vec![("Envoy", &mut stack.envoy.process), ("the issuer", &mut stack.issuer.process)];

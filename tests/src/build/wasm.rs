@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::build::cargo;
+use crate::build::trim::trim;
 use crate::progress::Progress;
 use crate::tools::rabbitmq::{apt_install, may_install};
 use crate::{Error, Result, files};
@@ -13,6 +14,9 @@ const BUILD: [&str; 7] = ["build", "--profile", "plugin", "--target", TARGET, "-
 
 /// A compiler for wasm, the standard library for it and a linker, as Debian packages them.
 const PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "wasi-libc", "lld-22"];
+
+/// The compiler would look for `rust-lld`, a link to this that comes with yet another package.
+const LINKER: &str = "/usr/bin/wasm-ld-22";
 
 /// Which toolchain may build the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub enum Toolchain {
 /// # Errors
 /// When no permitted toolchain can be had, saying why for each; or when the code does not compile.
 pub fn plugin(toolchain: Toolchain, progress: Progress) -> Result<PathBuf> {
+    trim(&compile(toolchain, progress)?)
+}
+
+fn compile(toolchain: Toolchain, progress: Progress) -> Result<PathBuf> {
     if toolchain == Toolchain::Distribution {
         return with_distribution(progress);
     }
@@ -73,12 +81,15 @@ fn with_distribution(progress: Progress) -> Result<PathBuf> {
     // Another compiler's files would invalidate ours at every change between the two.
     command.arg("--target-dir").arg(files::root().join("target/distribution"));
     command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-    command.env("RUSTFLAGS", "-L /usr/lib/wasm32-wasi").env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    command.env("RUSTFLAGS", "-L /usr/lib/wasm32-wasi").env("CARGO_TARGET_WASM32_WASIP1_LINKER", LINKER);
+    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
     cargo::artifact(&mut command, "doorward_plugin", "wasm")
 }
 
 fn distribution_is_installed() -> bool {
-    ["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/wasm32-wasi"].iter().all(|path| Path::new(path).exists())
+    ["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust", "/usr/lib/wasm32-wasi", LINKER]
+        .iter()
+        .all(|path| Path::new(path).exists())
 }
 
 fn output(command: &mut Command) -> Result<String> {

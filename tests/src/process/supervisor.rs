@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::{Error, Result, wait};
@@ -35,6 +35,8 @@ pub(super) fn program() -> Result<PathBuf> {
 /// # Errors
 /// When the log cannot be opened or the program cannot be started; the log says why.
 pub fn supervise(program: &Path, args: &[String], log: &Path, grace: Duration) -> Result<u8> {
+    // Blocked signals are inherited, and whoever started us may have blocked what the program must hear.
+    SigSet::all().thread_unblock().map_err(|errno| Error::io("unblock signals")(errno.into()))?;
     let mut out = open_log(log)?;
     let clone = |file: &File| file.try_clone().map_err(Error::file("share", log));
     let mut command = Command::new(program);

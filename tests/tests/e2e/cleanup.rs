@@ -50,6 +50,9 @@ fn the_printed_commands_work_and_down_ends_it() {
 
     xtask(&["down"], workdir.path());
     assert_gone(&stack, workdir.path());
+    let logs = workdir.path().join("logs");
+    let issuer = std::fs::read_to_string(logs.join("issuer.log")).unwrap();
+    assert!(issuer.contains("stopped"), "the issuer was given time to stop:\n{issuer}");
     let nothing = xtask(&["down"], workdir.path());
     assert!(String::from_utf8_lossy(&nothing.stdout).contains("no stack is running"));
 }

@@ -11,6 +11,23 @@ pub(crate) enum Error {
     /// A measurement failed.
     #[error(transparent)]
     Bench(#[from] crate::bench::Error),
+    /// A file to be checked cannot be read as what it should be.
+    #[error("{file} is not YAML: {reason}", file = file.display())]
+    NotYaml {
+        /// The file.
+        file: PathBuf,
+        /// The parser's complaint.
+        reason: String,
+    },
+    /// A file to be checked holds nothing to check.
+    #[error("{file} holds no plugin configuration: a mapping with `providers` and `rules`", file = file.display())]
+    NoPluginConfiguration {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The fuzz targets could not be built.
+    #[error("the fuzz targets could not be built; cargo's messages stand above")]
+    FuzzBuild,
     /// The state directory is in use.
     #[error(
         "a stack is already running in {state} (process {pid}): end it with `cargo xtask down`, \

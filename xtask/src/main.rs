@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask up | down | test | bench | plugin`.
+//! Developer commands: `cargo xtask up | down | test | bench | fuzz | plugin`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,12 +13,16 @@ use doorward_tests::progress::Progress;
 mod admin;
 /// `cargo xtask bench`.
 mod bench;
+/// `cargo xtask plugin --check FILE`.
+mod check;
 /// `cargo xtask up --detach`.
 mod detach;
 /// `cargo xtask down`.
 mod down;
 /// Why a command failed.
 mod error;
+/// `cargo xtask fuzz`.
+mod fuzz;
 /// What is told when a stack is up: `stack.json`, the table, the curls.
 mod report;
 /// Ctrl-C and termination.
@@ -52,10 +56,15 @@ enum Task {
     /// Measure what a request costs
     #[command(subcommand)]
     Bench(Bench),
+    /// Fuzz everything that reads what a stranger wrote
+    Fuzz(fuzz::Options),
     /// Build the plugin for Envoy and print the module's path
     Plugin {
         #[command(flatten)]
         toolchain: WasmToolchain,
+        /// Instead check a plugin configuration, also inside an Envoy file
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
     },
     /// Run a program for as long as standard input stays open
     #[command(hide = true)]
@@ -118,7 +127,9 @@ fn run(task: Task) -> Result<u8, error::Error> {
         Task::Down { state } => down::down(&state).map(|()| 0),
         Task::Test(options) => test::test(&options),
         Task::Bench(Bench::Gateway(options)) => Ok(bench::gateway::gateway(&options).map(|()| 0)?),
-        Task::Plugin { toolchain } => {
+        Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::Plugin { check: Some(file), .. } => check::check(&file),
+        Task::Plugin { toolchain, check: None } => {
             let module = doorward_tests::build::wasm::plugin(toolchain.choice(), Progress::detect())?;
             println!("{}", module.display());
             Ok(0)

@@ -15,6 +15,8 @@ pub(crate) fn check(file: &Path) -> Result<u8, Error> {
         .map_err(|error| Error::NotYaml { file: file.to_owned(), reason: error.to_string() })?;
     let mut found = Vec::new();
     collect(&document, &mut found);
+    // An anchor that is used twice is one configuration.
+    found.dedup();
     if found.is_empty() {
         return Err(Error::NoPluginConfiguration { file: file.to_owned() });
     }
@@ -23,14 +25,11 @@ pub(crate) fn check(file: &Path) -> Result<u8, Error> {
     Ok(u8::from(!good))
 }
 
-/// Configurations wherever they stand: a mapping with providers and rules, or its JSON in a `StringValue`. An
-/// anchor that is used twice is one configuration.
+/// Configurations wherever they stand: a mapping with providers and rules, or its JSON in a `StringValue`.
 fn collect(value: &Value, found: &mut Vec<Value>) {
     match value {
         Value::Object(members) if members.contains_key("providers") && members.contains_key("rules") => {
-            if !found.contains(value) {
-                found.push(value.clone());
-            }
+            found.push(value.clone());
         }
         Value::Object(members) => members.values().for_each(|member| collect(member, found)),
         Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
@@ -84,7 +83,7 @@ mod tests {
                 .len(),
             2
         );
-        assert_eq!(found("a: &x {providers: [], rules: []}\nb: *x").len(), 1);
+        assert_eq!(found("a: &x {providers: [], rules: []}\nb: *x").len(), 2);
         assert_eq!(found(r#"value: '{"providers": [], "rules": []}'"#).len(), 1);
         assert_eq!(found("rules: []").len(), 0);
     }

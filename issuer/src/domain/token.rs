@@ -119,7 +119,7 @@ pub struct MintedRefreshToken {
 }
 
 /// What an authentic refresh token says; made by checking its MAC alone, so the session may have moved on or ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct AuthenticRefreshToken {
     /// The family it belongs to.
     pub session: SessionId,
@@ -127,6 +127,19 @@ pub struct AuthenticRefreshToken {
     pub generation: u32,
     /// To compare with the session's.
     pub fingerprint: TokenFingerprint,
+    /// What its child is computed from.
+    pub secret: TokenSecret,
+}
+
+/// What makes a refresh token impossible to guess. Wiped from memory when dropped.
+#[derive(Clone)]
+pub struct TokenSecret(pub Zeroizing<[u8; 32]>);
+
+/// Says that there is one, and no more.
+impl fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenSecret")
+    }
 }
 
 /// A refresh token that this issuer never made.
@@ -137,6 +150,10 @@ pub struct ForgedRefreshToken;
 /// What a client gets for a password or a refresh token.
 #[derive(Clone)]
 pub struct Tokens {
+    /// Whose they are.
+    pub user: UserId,
+    /// Whose they are: for the log, not for the client.
+    pub user: UserId,
     /// Opens doors at the gateway.
     pub access_token: String,
     /// How long it does so.
@@ -150,6 +167,6 @@ pub struct Tokens {
 /// Leaves the tokens out.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
+        f.debug_struct("Tokens").field("user", &self.user).field("user", &self.user).field("expires_in", &self.expires_in).finish_non_exhaustive()
     }
 }

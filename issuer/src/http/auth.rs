@@ -65,11 +65,13 @@ impl AuthApi {
     async fn login(
         &self,
         context: Data<&RequestContext>,
+        seen: Data<&Seen>,
         Body(body): Body<LoginBody>,
     ) -> Result<Json<TokenAnswer>, Problem> {
         let (login, context) = (self.login.clone(), context.clone());
         let request = body.request()?;
         let tokens = self.to_the_end(async move { login.login(request, &context).await }).await??;
+        seen.note(tokens.user);
         Ok(Json(tokens.into()))
     }
 

@@ -48,6 +48,12 @@ fn one_line_per_request_says_what_happened() {
     assert_eq!((&line["status"], &line["user_id"]), (&json!(200), &account["id"]));
     assert!(line["latency_ms"].as_f64().unwrap() > 0.0, "{line}");
 
+    let login = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
+    let headers = [("content-type", "application/json"), ("x-request-id", "line-login")];
+    send(issuer.public, "POST /auth/login", &headers, login.as_bytes());
+    let line = log_line("line-login");
+    assert_eq!((&line["status"], &line["user_id"]), (&json!(200), &account["id"]));
+
     issuer.get_with("/auth/me", &[("x-request-id", "line-refused")]);
     let line = log_line("line-refused");
     assert_eq!((&line["status"], &line["reason"]), (&json!(401), &json!("missing_credential")));

@@ -150,8 +150,6 @@ pub struct ForgedRefreshToken;
 /// What a client gets for a password or a refresh token.
 #[derive(Clone)]
 pub struct Tokens {
-    /// Whose they are.
-    pub user: UserId,
     /// Whose they are: for the log, not for the client.
     pub user: UserId,
     /// Opens doors at the gateway.
@@ -167,6 +165,9 @@ pub struct Tokens {
 /// Leaves the tokens out.
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("user", &self.user).field("user", &self.user).field("expires_in", &self.expires_in).finish_non_exhaustive()
+        f.debug_struct("Tokens")
+            .field("user", &self.user)
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
     }
 }

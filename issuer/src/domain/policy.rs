@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -91,22 +92,57 @@ impl PasswordPolicy {
         if !self.blocklist.is_empty() && self.blocklist.contains(&folded(text)) {
             return Err(PasswordRefusal::Blocked);
         }
-        if self.score(text, email, username) < self.min_score {
+        if self.is_guessable(text, &known_words(email, username)) {
             return Err(PasswordRefusal::Guessable);
         }
         Ok(AcceptedPassword(password))
     }
 
-    fn score(&self, password: &str, email: &Email, username: Option<&Username>) -> u8 {
-        let domain = email.as_str().rsplit('@').next().unwrap_or_default();
-        let mut known = vec![email.as_str(), email.local(), domain];
-        // `first.last@shop.example` also makes `first`, `last` and `shop` easy to guess.
-        known.extend(
-            email.as_str().split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2),
-        );
-        known.extend(username.map(Username::as_str));
-        u8::from(zxcvbn(password, &known).score())
+    fn is_guessable(&self, text: &str, known: &[String]) -> bool {
+        // zxcvbn finds the user's own words, and yet likes a row of them: so what is left without them has to do alone.
+        let own = bare(text);
+        let rest = without(own.clone(), known);
+        self.is_weak(text, known) || rest != own && self.is_weak(&rest, &[])
     }
+
+    fn is_weak(&self, text: &str, known: &[String]) -> bool {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        u8::from(zxcvbn(text, &known).score()) < self.min_score
+    }
+}
+
+/// What everybody knows about the user: his address and its parts, as he may write them, and his name.
+fn known_words(email: &Email, username: Option<&Username>) -> Vec<String> {
+    // `first.last@shop.example` also makes `first`, `last` and `shop` easy to guess.
+    fn parts(text: &str) -> impl Iterator<Item = &str> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2)
+    }
+    let (local, domain) = (email.local(), email.domain());
+    let (readable, _) = idna::domain_to_unicode(domain);
+    let whole = [email.as_str(), local, domain, &readable].map(str::to_owned);
+    let addresses = [format!("{local}@{readable}")];
+    let parts = [local, domain, &readable].into_iter().flat_map(parts).map(str::to_owned);
+    let username = username.map(|name| name.as_str().to_owned());
+    whole.into_iter().chain(addresses).chain(parts).chain(username).collect()
+}
+
+/// Letters and digits alone, in lower case: what a password is made of, however it is spaced.
+fn bare(text: &str) -> String {
+    folded(text).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Takes the words out of a [`bare`] text, forwards and backwards, until none is left in it. Words of one or two characters
+/// stay: they are in every password.
+fn without(mut text: String, words: &[String]) -> String {
+    let words = words.iter().map(|word| bare(word)).filter(|word| word.chars().count() > 2);
+    let mut words: Vec<String> =
+        words.flat_map(|word| [word.chars().rev().collect::<String>(), word]).collect();
+    // Whole addresses first: their parts would leave crumbs of them.
+    words.sort_unstable_by_key(|word| Reverse(word.len()));
+    while let Some(word) = words.iter().find(|word| text.contains(word.as_str())) {
+        text = text.replace(word.as_str(), "");
+    }
+    text
 }
 
 impl Default for PasswordPolicy {
@@ -121,6 +157,7 @@ fn folded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -161,9 +198,35 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_what_everybody_knows_is_refused() {
+        for (password, email) in [
+            ("a@b.com a@b.com", "a@b.com"),
+            ("a@b.coma@b.com", "a@b.com"),
+            ("A-B-COM/a-b-com", "a@b.com"),
+            ("moc.b@a moc.b@a", "a@b.com"),
+            ("a@a@b.comb.com", "a@b.com"),
+            ("example!Miller!josephine!7", "josephine.miller@firm.example"),
+            ("x@bücher.example x@bücher.example", "x@bücher.example"),
+            ("x@xn--bcher-kva.example x@bücher.example", "x@bücher.example"),
+        ] {
+            assert_eq!(judge(password, email, None), Err(PasswordRefusal::Guessable), "{password}");
+        }
+    }
+
+    #[test]
+    fn a_password_may_hold_such_words_if_the_rest_of_it_will_do() {
+        assert_eq!(judge("josephine likes gpQ7-mmzX2", "josephine@firm.example", None), Ok(()));
+        assert_eq!(judge("S3cureP@ss", "cure@b.com", None), Err(PasswordRefusal::Guessable));
+    }
+
+    #[test]
     fn the_default_score_is_the_highest_that_works() {
         let email = Email::parse("a@b.com").unwrap();
-        assert_eq!(PasswordPolicy::default().score("S3cureP@ss", &email, None), DEFAULT_MIN_SCORE);
+        let with = |min_score| PasswordPolicy::new(DEFAULT_MIN_LENGTH, min_score, []);
+        let guessable =
+            |policy: PasswordPolicy| policy.is_guessable("S3cureP@ss", &known_words(&email, None));
+        assert!(!guessable(with(DEFAULT_MIN_SCORE)));
+        assert!(guessable(with(DEFAULT_MIN_SCORE + 1)));
     }
 
     #[test]
@@ -186,6 +249,33 @@ mod tests {
         #[test]
         fn any_text_gets_an_answer(text in "\\PC{0,60}") {
             let _answer = judge(&text, "a@b.com", Some("somebody"));
+        }
+
+        #[test]
+        fn no_arrangement_of_what_is_known_passes(
+            (local, domain) in ("[a-z0-9]{1,12}(\\.[a-z0-9]{1,12})?", "[a-z]{1,12}\\.(com|example|org)"),
+            arrangement in vec(("[-_ .@!+]{0,2}", 0..6_usize, any::<bool>(), any::<bool>()), 1..6),
+        ) {
+            let email = format!("{local}@{domain}");
+            let (first, host) = (local.split('.').next().unwrap(), domain.split('.').next().unwrap());
+            let words = [&*email, &local, &domain, "wolpertinger", first, host];
+            let password: String = arrangement.into_iter().map(|(separator, word, upper, backwards)| {
+                let word = words[word].to_owned();
+                let word = if upper { word.to_uppercase() } else { word };
+                separator + &if backwards { word.chars().rev().collect() } else { word }
+            }).collect();
+            // Words of one or two characters alone are not what this is about.
+            prop_assume!(first.len() > 2 && host.len() > 2);
+            let judged = judge(&password, &email, Some("wolpertinger"));
+            prop_assert!(judged.is_err(), "{} for {}", password, email);
+        }
+
+        #[test]
+        fn what_is_left_has_none_of_the_words(text in "[ab1.@ ]{0,40}", words in vec("[ab1.]{1,5}", 0..6)) {
+            let rest = without(bare(&text), &words);
+            for word in words.iter().map(|word| bare(word)).filter(|word| word.len() > 2) {
+                prop_assert!(!rest.contains(&word), "{} in {}", word, rest);
+            }
         }
     }
 }

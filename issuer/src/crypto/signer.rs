@@ -3,9 +3,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jwt_simple::JWTError;
-use jwt_simple::prelude::{
-    Audiences, Duration as Seconds, HeaderOptions, JWTClaims, Token, VerificationOptions,
-};
+use jwt_simple::prelude::{Duration as Seconds, HeaderOptions, JWTClaims, Token, VerificationOptions};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -140,9 +138,12 @@ impl Jwks for Signer {
 const TOKEN_TYPE: &str = "at+jwt";
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// The claims that are not registered ones.
+/// The claims that are not registered ones; and `aud`, because the library would write it in the order of a hash.
 #[derive(Serialize, Deserialize)]
 struct OwnClaims {
+    /// Reading it, the library takes it for its own, and checks it.
+    #[serde(skip_deserializing)]
+    aud: Vec<String>,
     client_id: String,
     sid: String,
     epoch: u64,
@@ -159,13 +160,15 @@ fn to_wire(claims: &AccessClaims, settings: &SignerSettings) -> JWTClaims<OwnCla
     JWTClaims {
         issuer: Some(settings.issuer.clone()),
         subject: Some(claims.subject.to_string()),
-        audiences: Some(Audiences::AsSet(settings.audiences.iter().cloned().collect())),
+        // Among the claims below; here too it would be in the token twice.
+        audiences: None,
         issued_at: Some(seconds(claims.issued_at)),
         expires_at: Some(seconds(claims.expires_at)),
         invalid_before: None,
         jwt_id: Some(claims.id.to_string()),
         nonce: None,
         custom: OwnClaims {
+            aud: settings.audiences.clone(),
             client_id: settings.client_id.clone(),
             sid: claims.session.to_string(),
             epoch: claims.epoch,

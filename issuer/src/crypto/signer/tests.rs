@@ -76,6 +76,19 @@ async fn the_token_says_exactly_what_the_contract_says() {
 }
 
 #[tokio::test]
+async fn audiences_are_there_once_and_in_the_configured_order() {
+    let audiences = ["web", "api", "mobile", "admin", "batch", "reports", "a", "z"].map(str::to_owned);
+    let settings = SignerSettings { audiences: audiences.to_vec(), ..settings() };
+    let signer = Signer { settings, ..signer(SigningAlgorithm::Es256).await };
+    let token = signer.sign(&claims()).unwrap();
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    assert_eq!(payload.matches("\"aud\":").count(), 1, "{payload}");
+    assert_eq!(part(&token, 1)["aud"], json!(audiences));
+    assert_eq!(signer.verify(&token, now()), Ok(claims()));
+}
+
+#[tokio::test]
 async fn every_algorithm_knows_its_own_tokens_and_publishes_its_key() {
     for (algorithm, alg, members) in [
         (SigningAlgorithm::Es256, "ES256", vec!["crv", "kty", "x", "y"]),

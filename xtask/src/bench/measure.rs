@@ -140,3 +140,24 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 pub(super) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_compare_beyond_the_request_without_a_filter() {
+        let series = |filters, cpu: f64| Series { filters, cpu: vec![cpu, cpu + 90.0], times: vec![1.0] };
+        let series =
+            vec![series(Filters::None, 20.0), series(Filters::NATIVE, 60.0), series(Filters::PLUGIN, 30.0)];
+        let comparison = Comparison { name: String::new(), series };
+        assert_eq!(comparison.ratio(Filters::PLUGIN, Filters::NATIVE), 0.25);
+        assert!(comparison.ratio(Filters::PLUGIN, Filters::NATIVE_CACHED).is_nan());
+    }
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!([20, 50, 99, 100].map(|percent| percentile(&values, percent)), [2.0, 3.0, 5.0, 6.0]);
+    }
+}

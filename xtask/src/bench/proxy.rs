@@ -54,25 +54,9 @@ impl Proxy {
         Ok(time.into())
     }
 
-    /// The linear memory of every wasm VM: where it begins, and how long it is.
-    ///
-    /// V8 reserves an address range of gigabytes for each and makes the part that the module has grown to
-    /// writable, so each one is a writable mapping with gigabytes of nothing right behind it.
+    /// The linear memory of every wasm VM.
     pub(super) fn linear_memories(&self) -> Result<Vec<LinearMemory>, Error> {
-        let maps = self.proc("maps")?;
-        let mappings: Vec<Mapping> = maps.lines().filter_map(Mapping::parse).collect();
-        let is_memory = |pair: &&[Mapping]| match pair {
-            [memory, nothing] => {
-                memory.writable
-                    && !nothing.readable
-                    && memory.end == nothing.start
-                    && nothing.end - nothing.start > 1 << 30
-            }
-            _ => false,
-        };
-        let memory =
-            |pair: &[Mapping]| LinearMemory { start: pair[0].start, bytes: pair[0].end - pair[0].start };
-        Ok(mappings.windows(2).filter(is_memory).map(memory).collect())
+        Ok(linear_memories(&self.proc("maps")?))
     }
 
     fn proc(&self, file: &str) -> Result<String, Error> {
@@ -82,10 +66,23 @@ impl Proxy {
 }
 
 /// A VM's memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LinearMemory {
     pub(super) start: u64,
     pub(super) bytes: u64,
+}
+
+/// V8 reserves an address range of gigabytes for each VM and makes the part that the module has grown to writable, so
+/// each one is a writable mapping with gigabytes of nothing right behind it.
+fn linear_memories(maps: &str) -> Vec<LinearMemory> {
+    let mappings: Vec<Mapping> = maps.lines().filter_map(Mapping::parse).collect();
+    let memory = |pair: &[Mapping]| match pair {
+        [memory, nothing] if memory.writable && memory.end == nothing.start && nothing.is_guard() => {
+            Some(LinearMemory { start: memory.start, bytes: memory.end - memory.start })
+        }
+        _ => None,
+    };
+    mappings.windows(2).filter_map(memory).collect()
 }
 
 /// A line of `/proc/PID/maps`.
@@ -98,6 +95,10 @@ struct Mapping {
 }
 
 impl Mapping {
+    fn is_guard(&self) -> bool {
+        !self.readable && self.end - self.start > 1 << 30
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split_whitespace();
         let (start, end) = fields.next()?.split_once('-')?;
@@ -105,5 +106,21 @@ impl Mapping {
         let number = |text| u64::from_str_radix(text, 16).ok();
         let (readable, writable) = (access.starts_with('r'), access.starts_with("rw"));
         Some(Self { start: number(start)?, end: number(end)?, readable, writable })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vm_is_writable_memory_before_gigabytes_of_nothing() {
+        let maps = "10000-20000 rw-p 00000000 00:00 0\n\
+                    20000-30000 ---p 00000000 00:00 0\n\
+                    100000000-100120000 rw-p 00000000 00:00 0\n\
+                    100120000-300000000 ---p 00000000 00:00 0\n\
+                    400000000-400120000 r--p 00000000 00:00 0\n\
+                    400120000-600000000 ---p 00000000 00:00 0\n";
+        assert_eq!(linear_memories(maps), [LinearMemory { start: 0x1_0000_0000, bytes: 0x12_0000 }]);
     }
 }

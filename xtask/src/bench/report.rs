@@ -168,7 +168,7 @@ impl Conditions {
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
             processor: format!("{}, {processors} processors", processor.trim_start_matches([' ', '\t', ':'])),
             load: read("/proc/loadavg")?.split_whitespace().take(3).collect::<Vec<_>>().join(" "),
-            envoy: version.split('/').nth(1).unwrap_or("of an unknown version").to_owned(),
+            envoy: version_number(&version).unwrap_or("of an unknown version").to_owned(),
         })
     }
 
@@ -182,6 +182,34 @@ impl Conditions {
     }
 }
 
+/// From `/path/of/envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL`.
+fn version_number(text: &str) -> Option<&str> {
+    text.split_once("version:")?.1.split('/').nth(1)
+}
+
 fn read(path: &str) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(Error::io(format!("read {path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_judged_as_printed() {
+        let said = |limit, goal, ratio| Target { limit, goal }.row(String::new(), ratio).pop().unwrap();
+        assert_eq!(said(1.0, Some(0.9), 1.004), "met, the goal NOT");
+        assert_eq!(said(1.0, Some(0.9), 0.904), "met");
+        assert_eq!(said(1.0, Some(0.9), 1.006), "**NOT met**");
+        assert_eq!(said(0.25, None, f64::NAN), "**NOT met**");
+    }
+
+    #[test]
+    fn the_version_is_found_behind_any_path() {
+        assert_eq!(
+            version_number("/opt/x/envoy  version: 9e5/1.40.0/Clean/RELEASE/BoringSSL"),
+            Some("1.40.0")
+        );
+        assert_eq!(version_number("nothing"), None);
+    }
 }

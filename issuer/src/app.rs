@@ -28,10 +28,14 @@ use crate::crypto::refresh::RefreshMint;
 use crate::crypto::ring::{KeyRing, RingError};
 use crate::crypto::signer::{Signer, SignerError, SignerSettings, Signing};
 use crate::domain::authenticate::Authenticate;
+use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random, SystemClock, SystemRandom};
+use crate::domain::grant::Grant;
 use crate::domain::keys::SigningAlgorithm;
 use crate::domain::login::Login;
+use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
+use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
 use crate::domain::session::SessionLimits;
 use crate::http::routes::Parts;
@@ -118,27 +122,45 @@ impl App {
         let hasher = Arc::new(BcryptHasher::new(pool, &ring, config.password.cost, random.clone())?);
         let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone())?);
 
+        let policy = password_policy(&config.password);
+        let grant = Arc::new(Grant {
+            roles: stores.roles.clone(),
+            access_tokens: signer.clone(),
+            access_lifetime: config.token.access_ttl,
+            random: random.clone(),
+        });
+
         let register = Arc::new(Register {
             users: stores.users.clone(),
             roles: stores.roles.clone(),
             hasher: hasher.clone(),
-            policy: password_policy(&config.password),
+            policy: policy.clone(),
             default_roles: vec![roles::user()],
             clock: clock.clone(),
             random: random.clone(),
         });
         let login = Arc::new(Login {
             users: stores.users.clone(),
-            roles: stores.roles.clone(),
             sessions: stores.sessions.clone(),
-            hasher,
-            access_tokens: signer.clone(),
-            refresh_tokens,
-            access_lifetime: config.token.access_ttl,
+            hasher: hasher.clone(),
+            refresh_tokens: refresh_tokens.clone(),
+            grant: grant.clone(),
             session_limits: SessionLimits { idle: config.token.refresh_ttl, whole: config.token.session_ttl },
             clock: clock.clone(),
             random: random.clone(),
         });
+        let refresh = Arc::new(Refresh {
+            users: stores.users.clone(),
+            sessions: stores.sessions.clone(),
+            refresh_tokens: refresh_tokens.clone(),
+            grant,
+            idle: config.token.refresh_ttl,
+            clock: clock.clone(),
+        });
+        let own_sessions =
+            Arc::new(OwnSessions { sessions: stores.sessions.clone(), refresh_tokens, clock: clock.clone() });
+        let change_password =
+            Arc::new(ChangePassword { users: stores.users.clone(), hasher, policy, clock: clock.clone() });
         let authenticate = Arc::new(Authenticate {
             access_tokens: signer.clone(),
             users: stores.users,
@@ -150,6 +172,9 @@ impl App {
             register: register.clone(),
             registration_open: config.registration_open,
             login,
+            refresh,
+            own_sessions,
+            change_password,
             authenticate,
             jwks: signer,
             store: stores.health,

@@ -1,17 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::{Clock, Random, random_uuid};
+use super::clock::{Clock, Random};
 use super::context::RequestContext;
+use super::grant::{Grant, GrantError};
 use super::ids::SessionId;
 use super::password::Password;
 use super::ports::{
-    AccessTokens, HashError, Opened, PasswordHasher, RefreshTokens, Roles, Sessions, SignError, StoreError,
-    Users, Verdict,
+    HashError, Opened, PasswordHasher, RefreshTokens, Sessions, SignError, StoreError, Users, Verdict,
 };
-use super::role::permissions_of;
 use super::session::{Session, SessionLimits};
-use super::token::{AccessClaims, Tokens};
+use super::token::Tokens;
 use super::user::{User, UserStatus};
 use super::username::LoginName;
 
@@ -19,18 +18,14 @@ use super::username::LoginName;
 pub struct Login {
     /// Who there is.
     pub users: Arc<dyn Users>,
-    /// What they may do.
-    pub roles: Arc<dyn Roles>,
     /// Where the session is kept.
     pub sessions: Arc<dyn Sessions>,
     /// Checks the password.
     pub hasher: Arc<dyn PasswordHasher>,
-    /// Signs the access token.
-    pub access_tokens: Arc<dyn AccessTokens>,
     /// Makes the refresh token.
     pub refresh_tokens: Arc<dyn RefreshTokens>,
-    /// How long an access token is good.
-    pub access_lifetime: Duration,
+    /// Makes the access token.
+    pub grant: Arc<Grant>,
     /// How long a session is.
     pub session_limits: SessionLimits,
     /// The time.
@@ -101,25 +96,25 @@ impl Login {
     }
 
     async fn open_session(&self, user: &User, context: &RequestContext) -> Result<Tokens, LoginError> {
-        let permissions = permissions_of(&self.roles.named(&user.roles).await?);
         let now = self.clock.now();
         let id = SessionId::random(&*self.random);
         let refresh = self.refresh_tokens.mint(id);
         let owner = (user.id, user.epoch);
         let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
-        let token_id = random_uuid(&*self.random);
-        let claims = AccessClaims::new(token_id, user, permissions, (id, now), now, self.access_lifetime);
         // Signed first: a session whose tokens nobody got would be a loose end.
-        let access_token = self.access_tokens.sign(&claims)?;
+        let tokens = self.grant.tokens(user, &session, refresh.token, now).await?;
         match self.sessions.open(&session).await? {
             Opened::Superseded => Err(LoginError::InvalidCredentials),
-            Opened::Yes => Ok(Tokens {
-                user: user.id,
-                access_token,
-                expires_in: self.access_lifetime,
-                refresh_token: refresh.token,
-                refresh_expires_in: self.session_limits.idle.min(self.session_limits.whole),
-            }),
+            Opened::Yes => Ok(tokens),
+        }
+    }
+}
+
+impl From<GrantError> for LoginError {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Store(error) => Self::Store(error),
+            GrantError::Sign(error) => Self::Sign(error),
         }
     }
 }

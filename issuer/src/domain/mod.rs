@@ -1,7 +1,7 @@
 //! Values and flows of the issuer. Knows no HTTP, no database and no cryptography; it speaks to them through
 //! [`ports`].
 //!
-//! Read [`register`], [`login`] and [`authenticate`] first: one file per flow, top to bottom.
+//! Read [`register`], [`login`], [`refresh`] and [`authenticate`] first: one file per flow, top to bottom.
 
 /// The time and the dice, as ports, and the system's own.
 pub mod clock;
@@ -35,7 +35,15 @@ pub mod ports;
 
 /// Bearer token in, caller out.
 pub mod authenticate;
+/// Another password, and the end of everything that the old one opened.
+pub mod change_password;
+/// What is handed out for an open session.
+pub mod grant;
 /// Login name and password in, session and tokens out.
 pub mod login;
+/// What users do about their own sessions: see them, end one, end all.
+pub mod own_sessions;
+/// Refresh token in, the next pair out.
+pub mod refresh;
 /// A new account.
 pub mod register;

@@ -11,9 +11,10 @@ use super::keys::SealedKey;
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordRefusal};
 use super::role::{Role, RoleName};
-use super::session::Session;
+use super::session::{Session, SessionCursor};
 use super::token::{
-    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenRefusal,
+    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenFingerprint,
+    TokenRefusal,
 };
 use super::user::{Account, User};
 use super::username::LoginName;
@@ -38,6 +39,12 @@ pub trait Users: Send + Sync {
     /// When the store cannot answer.
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
 
+    /// The same, with the password hash.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
+
     /// The user with that name, with the password hash; as of now, too.
     ///
     /// # Errors
@@ -55,6 +62,30 @@ pub trait Users: Send + Sync {
         old: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<bool, StoreError>;
+
+    /// Gives an active user who is still in `epoch` another password, raises his epoch by one and ends all his sessions:
+    /// one transaction. Together with [`Sessions::open`] this means that no session that the old password opened, or
+    /// was about to open, is left.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn change_password(
+        &self,
+        id: UserId,
+        epoch: u64,
+        new: &PasswordHash,
+        now: Timestamp,
+    ) -> Result<PasswordChanged, StoreError>;
+}
+
+/// What became of a change of password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum PasswordChanged {
+    /// The new password is the one.
+    Yes,
+    /// The user changed meanwhile, or is not active; nothing was written.
+    Superseded,
 }
 
 /// Roles and their permissions.
@@ -88,6 +119,49 @@ pub trait Sessions: Send + Sync {
     /// # Errors
     /// When the store cannot answer.
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Puts `new` in the place of `old`, provided that `old`'s refresh token is still the current one: one conditional
+    /// write, so that of many exchanges of one token, on any number of replicas, one happens. A later
+    /// [`by_id`](Self::by_id) of whoever lost sees what the winner wrote.
+    ///
+    /// # Errors
+    /// When the store cannot answer; then it may have happened or not.
+    async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError>;
+
+    /// Ends the session, for ever. Says whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError>;
+
+    /// Ends all sessions of a user.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn end_all(&self, user: UserId) -> Result<(), StoreError>;
+
+    /// At most `limit` of the user's sessions that are open at `now`: the latest login first, and only those behind
+    /// `after`.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn page(
+        &self,
+        user: UserId,
+        after: Option<SessionCursor>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError>;
+}
+
+/// What became of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Exchanged {
+    /// It happened.
+    Yes,
+    /// The token is not the current one any more, or the session has ended; nothing was written.
+    Lost,
 }
 
 /// What became of a session.
@@ -252,4 +326,16 @@ pub trait RefreshTokens: Send + Sync {
     /// # Errors
     /// When this issuer did not make it.
     fn authenticate(&self, token: &str) -> Result<AuthenticRefreshToken, ForgedRefreshToken>;
+
+    /// The token that follows `parent`: computed from it and a key, so that it is the same however often, whenever and
+    /// on whichever replica it is asked for, and need not be kept anywhere.
+    fn child(&self, parent: &AuthenticRefreshToken) -> MintedRefreshToken;
+
+    /// The child of `parent` that has that fingerprint, if there is one: perhaps under a key that was the newest when
+    /// it was made, and is not any more.
+    fn child_with(
+        &self,
+        parent: &AuthenticRefreshToken,
+        fingerprint: TokenFingerprint,
+    ) -> Option<MintedRefreshToken>;
 }

@@ -36,6 +36,15 @@ pub struct Session {
     pub user_agent: Option<String>,
 }
 
+/// A place in the list of a user's sessions: behind the one that began then and has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionCursor {
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Its name.
+    pub id: SessionId,
+}
+
 /// How long sessions live.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLimits {
@@ -72,6 +81,18 @@ impl Session {
             ends_at,
             address: context.address,
             user_agent: context.user_agent.as_ref().map(|text| text.chars().take(MAX_USER_AGENT).collect()),
+        }
+    }
+
+    /// The same session once its refresh token was exchanged for `child` at `now`.
+    #[must_use]
+    pub fn exchanged(&self, child: TokenFingerprint, idle: Duration, now: Timestamp) -> Self {
+        Self {
+            generation: self.generation.saturating_add(1),
+            refresh_fingerprint: child,
+            last_used_at: now,
+            expires_at: later(now, idle).min(self.ends_at),
+            ..self.clone()
         }
     }
 

@@ -1,34 +1,32 @@
-use std::future::Future;
 use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use super::bearer::Bearer;
 use super::body::Body;
 use super::edge::Seen;
+use super::flows::Flows;
 use super::problem::Problem;
 use super::reason::Reason;
+use super::tokens::TokenAnswer;
 use crate::domain::authenticate::{AuthError, Authenticate, Caller};
 use crate::domain::context::RequestContext;
 use crate::domain::login::{Login, LoginRequest};
 use crate::domain::password::Password;
 use crate::domain::register::{NewUserRequest, Register};
 use crate::domain::role::Permission;
-use crate::domain::token::Tokens;
 use crate::domain::user::User;
 
-/// `/auth/*`: accounts, sessions and tokens.
+/// The front door: accounts, logging in, and who a token belongs to.
 pub(super) struct AuthApi {
     pub(super) register: Arc<Register>,
     pub(super) registration_open: bool,
     pub(super) login: Arc<Login>,
     pub(super) authenticate: Arc<Authenticate>,
-    pub(super) flows: TaskTracker,
+    pub(super) flows: Flows,
 }
 
 #[OpenApi(prefix_path = "/auth")]
@@ -53,7 +51,7 @@ impl AuthApi {
             password: Password::new(body.password),
             username: body.username,
         };
-        let user = self.to_the_end(async move { register.register(request, &context).await }).await??;
+        let user = self.flows.to_the_end(async move { register.register(request, &context).await }).await??;
         seen.note(user.id);
         Ok(RegisterAnswer::Created(Json(user.into())))
     }
@@ -70,7 +68,7 @@ impl AuthApi {
     ) -> Result<Json<TokenAnswer>, Problem> {
         let (login, context) = (self.login.clone(), context.clone());
         let request = body.request()?;
-        let tokens = self.to_the_end(async move { login.login(request, &context).await }).await??;
+        let tokens = self.flows.to_the_end(async move { login.login(request, &context).await }).await??;
         seen.note(tokens.user);
         Ok(Json(tokens.into()))
     }
@@ -95,17 +93,6 @@ impl AuthApi {
                 Ok(Json(ValidateAnswer { valid: false, user: None }))
             }
         }
-    }
-}
-
-impl AuthApi {
-    /// Lets what writes run to its end, whether the client waits for it or not; the end of the process waits too.
-    async fn to_the_end<T: Send + 'static>(
-        &self,
-        flow: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Problem> {
-        // Failing to join means that it panicked, and the panic hook has logged that.
-        self.flows.spawn(flow.in_current_span()).await.map_err(|_panic| Reason::Internal.into())
     }
 }
 
@@ -158,20 +145,6 @@ impl LoginBody {
 }
 
 #[derive(Object)]
-struct TokenAnswer {
-    /// The access token, a JWT.
-    access_token: String,
-    /// Always `Bearer`.
-    token_type: String,
-    /// Seconds until the access token expires.
-    expires_in: u64,
-    /// Good for one use at `/auth/refresh`.
-    refresh_token: String,
-    /// Seconds until the refresh token expires if it is not used.
-    refresh_expires_in: u64,
-}
-
-#[derive(Object)]
 #[oai(skip_serializing_if_is_none)]
 struct Me {
     id: String,
@@ -221,18 +194,6 @@ impl From<User> for Registered {
             email: user.email.as_str().to_owned(),
             username: user.username.map(|name| name.as_str().to_owned()),
             created_at: user.created_at.to_string(),
-        }
-    }
-}
-
-impl From<Tokens> for TokenAnswer {
-    fn from(tokens: Tokens) -> Self {
-        Self {
-            access_token: tokens.access_token,
-            token_type: "Bearer".to_owned(),
-            expires_in: tokens.expires_in.as_secs(),
-            refresh_token: tokens.refresh_token.expose().to_owned(),
-            refresh_expires_in: tokens.refresh_expires_in.as_secs(),
         }
     }
 }

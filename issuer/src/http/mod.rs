@@ -6,7 +6,7 @@
 /// Every route of both listeners; read this first.
 pub mod routes;
 
-/// `/auth/*`: accounts, sessions and tokens.
+/// `/auth/*`: accounts, logging in, and who a token belongs to.
 mod auth;
 /// `/openapi.json` and `/docs`.
 mod docs;
@@ -14,6 +14,11 @@ mod docs;
 mod health;
 /// `/.well-known/jwks.json`.
 mod keys;
+/// `/auth/change-password`.
+mod password;
+/// `/auth/refresh`, `/auth/logout*`, `/auth/sessions*`.
+mod sessions;
+
 /// What is on the management listener alone, and the token that guards it.
 mod management;
 
@@ -21,6 +26,8 @@ mod management;
 mod allow;
 /// Around every request: its id, its deadline, its log line, and what happens to a panic.
 mod edge;
+/// Flows that outlive their request.
+mod flows;
 /// The client's address, behind proxies.
 mod peer;
 
@@ -28,6 +35,8 @@ mod peer;
 mod bearer;
 /// From a JSON body to a typed value.
 mod body;
+/// From a list's cursor to a place in the list, and back.
+mod cursor;
 /// From a JSON value to a typed one, naming the field that is wrong and repeating nothing.
 mod fields;
 
@@ -35,3 +44,5 @@ mod fields;
 mod problem;
 /// The table of everything that can be wrong: name, status, words.
 mod reason;
+/// The answer that hands out tokens.
+mod tokens;

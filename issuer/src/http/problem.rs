@@ -9,9 +9,11 @@ use serde::Serialize;
 
 use super::reason::Reason;
 use crate::domain::authenticate::AuthError;
+use crate::domain::change_password::ChangePasswordError;
 use crate::domain::field::FieldError;
 use crate::domain::login::LoginError;
-use crate::domain::ports::StoreError;
+use crate::domain::ports::{SignError, StoreError};
+use crate::domain::refresh::{RefreshError, RefreshRefusal};
 use crate::domain::register::RegisterError;
 use crate::telemetry::with_causes;
 
@@ -164,11 +166,46 @@ impl From<LoginError> for Problem {
             LoginError::InvalidCredentials => Reason::InvalidCredentials.into(),
             LoginError::Overloaded { retry_after } => Self::overloaded(retry_after),
             LoginError::Store(error) => error.into(),
-            LoginError::Sign(error) => {
-                tracing::error!(cause = with_causes(&error), "a token could not be signed");
-                Reason::Internal.into()
-            }
+            LoginError::Sign(error) => error.into(),
         }
+    }
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            // The client hears one word for all refusals, and has to do one thing about them: log in again.
+            RefreshError::Refused(refusal) => {
+                match refusal {
+                    RefreshRefusal::Reused { session, user } => {
+                        tracing::warn!(%session, %user, "a refresh token was used twice; its session was ended");
+                    }
+                    refusal => tracing::info!(reason = %refusal, "a refresh token was refused"),
+                }
+                Reason::InvalidToken.into()
+            }
+            RefreshError::Store(error) => error.into(),
+            RefreshError::Sign(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangePasswordError> for Problem {
+    fn from(error: ChangePasswordError) -> Self {
+        match error {
+            ChangePasswordError::WrongPassword => Reason::InvalidCredentials.into(),
+            ChangePasswordError::Refused(error) => Self::invalid(vec![error.into()]),
+            ChangePasswordError::Revoked => Reason::Revoked.into(),
+            ChangePasswordError::Overloaded { retry_after } => Self::overloaded(retry_after),
+            ChangePasswordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignError> for Problem {
+    fn from(error: SignError) -> Self {
+        tracing::error!(cause = with_causes(&error), "a token could not be signed");
+        Reason::Internal.into()
     }
 }
 

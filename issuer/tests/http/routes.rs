@@ -219,9 +219,15 @@ fn the_document_covers_every_route() {
         operations,
         [
             ("/.well-known/jwks.json", "get"),
+            ("/auth/change-password", "post"),
             ("/auth/login", "post"),
+            ("/auth/logout", "post"),
+            ("/auth/logout-all", "post"),
             ("/auth/me", "get"),
+            ("/auth/refresh", "post"),
             ("/auth/register", "post"),
+            ("/auth/sessions", "get"),
+            ("/auth/sessions/{sid}", "delete"),
             ("/auth/validate", "post"),
             ("/health", "get"),
         ]

@@ -13,6 +13,9 @@ use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::Username;
 use doorward_issuer::store::mongodb::MongoStore;
 use doorward_issuer::store::sqlite::SqliteStore;
+use mongodb::Client;
+use mongodb::bson::{Document, Uuid, doc};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// All that the issuer asks of a store.
@@ -28,6 +31,22 @@ pub(crate) trait Fixture: Sized {
 
     /// Opens the database; every call is another replica.
     async fn open(&self) -> Self::Store;
+
+    /// Changes a user behind the issuer's back.
+    async fn edit(&self, user: UserId, edit: Edit);
+
+    /// How many races of few, and of many, a test runs: as many as do not slow the others down.
+    const SMALL_RACES: u32;
+    const GREAT_RACES: u32;
+}
+
+/// What an administrator may do to a user.
+#[derive(Clone, Copy)]
+pub(crate) enum Edit {
+    /// Gives him this role alone, which raises his epoch.
+    Role(&'static str),
+    Suspend,
+    Delete,
 }
 
 /// A file in a folder that goes away with the test.
@@ -45,6 +64,25 @@ impl Fixture for Sqlite {
     async fn open(&self) -> SqliteStore {
         SqliteStore::open(&self.folder.path().join("doorward.db")).await.expect("the file opens")
     }
+
+    async fn edit(&self, user: UserId, edit: Edit) {
+        let database = Connection::open(self.folder.path().join("doorward.db")).expect("the file opens");
+        let user = user.uuid();
+        let id = user.as_bytes();
+        let changed = match edit {
+            Edit::Role(role) => {
+                let roles = database.execute("UPDATE user_roles SET role = ? WHERE user = ?", (role, id));
+                assert_eq!(roles.unwrap(), 1);
+                database.execute("UPDATE users SET epoch = epoch + 1 WHERE id = ?", [id])
+            }
+            Edit::Suspend => database.execute("UPDATE users SET status = 'suspended' WHERE id = ?", [id]),
+            Edit::Delete => database.execute("DELETE FROM users WHERE id = ?", [id]),
+        };
+        assert_eq!(changed.unwrap(), 1);
+    }
+
+    const SMALL_RACES: u32 = 1000;
+    const GREAT_RACES: u32 = 10;
 }
 
 /// A database in the real MongoDB; it goes away with the server that was started for the tests.
@@ -65,6 +103,27 @@ impl Fixture for Mongo {
     async fn open(&self) -> MongoStore {
         MongoStore::connect(&self.url).await.expect("the database opens")
     }
+
+    async fn edit(&self, user: UserId, edit: Edit) {
+        let client = Client::with_uri_str(&self.url).await.expect("the database opens");
+        let users = client.default_database().expect("the URL names one").collection::<Document>("users");
+        let user = doc! { "_id": Uuid::from_bytes(user.uuid().into_bytes()) };
+        let changed = match edit {
+            Edit::Role(role) => {
+                let update = doc! { "$set": { "roles": [role] }, "$inc": { "epoch": 1_i64 } };
+                users.update_one(user, update).await.unwrap().modified_count
+            }
+            Edit::Suspend => {
+                let update = doc! { "$set": { "status": "suspended" } };
+                users.update_one(user, update).await.unwrap().modified_count
+            }
+            Edit::Delete => users.delete_one(user).await.unwrap().deleted_count,
+        };
+        assert_eq!(changed, 1);
+    }
+
+    const SMALL_RACES: u32 = 100;
+    const GREAT_RACES: u32 = 10;
 }
 
 /// `mongodb://host/?options` with a database between the two.

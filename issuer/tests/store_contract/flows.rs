@@ -2,30 +2,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_issuer::crypto::master_key::MasterKey;
-use doorward_issuer::crypto::password::BcryptHasher;
-use doorward_issuer::crypto::pool::{Pool, PoolSettings};
-use doorward_issuer::crypto::refresh::RefreshMint;
-use doorward_issuer::crypto::ring::KeyRing;
-use doorward_issuer::crypto::signer::{Signer, SignerSettings, Signing};
 use doorward_issuer::domain::authenticate::{AuthError, Authenticate};
-use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later};
+use doorward_issuer::domain::clock::SystemRandom;
 use doorward_issuer::domain::context::RequestContext;
-use doorward_issuer::domain::keys::SigningAlgorithm;
-use doorward_issuer::domain::login::{Login, LoginError, LoginRequest};
-use doorward_issuer::domain::password::{Password, PasswordHash};
-use doorward_issuer::domain::policy::PasswordPolicy;
+use doorward_issuer::domain::login::LoginError;
+use doorward_issuer::domain::password::PasswordHash;
 use doorward_issuer::domain::ports::{RefreshTokens as _, StoreHealth as _, Users as _};
-use doorward_issuer::domain::register::{NewUserRequest, Register, RegisterError};
-use doorward_issuer::domain::role::{Permission, Role};
-use doorward_issuer::domain::session::SessionLimits;
-use doorward_issuer::domain::token::Tokens;
+use doorward_issuer::domain::register::RegisterError;
+use doorward_issuer::domain::role::Permission;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::LoginName;
-use jiff::Timestamp;
 
-use crate::fixture::{Fixture, Store, account, role_name};
-
-const PASSWORD: &str = "S3cureP@ss";
+use crate::fixture::{Fixture, account, role_name};
+use crate::issuer::{Issuer, PASSWORD, request};
 
 pub(crate) async fn a_registered_user_logs_in_and_is_recognised<F: Fixture>() {
     let fixture = F::start().await;
@@ -43,8 +32,8 @@ pub(crate) async fn a_registered_user_logs_in_and_is_recognised<F: Fixture>() {
         assert_eq!((refresh.session, refresh.generation), (caller.claims().session, 0));
     }
     let tokens = issuer.log_in("alice", PASSWORD).await.unwrap();
-    let tomorrow = Authenticate { clock: Arc::new(Shifted(Duration::from_secs(900))), ..issuer.authenticate };
-    let expired = tomorrow.authenticate(&tokens.access_token).await;
+    issuer.clock.advance(Duration::from_secs(900));
+    let expired = issuer.authenticate.authenticate(&tokens.access_token).await;
     assert!(matches!(expired, Err(AuthError::Expired)), "{expired:?}");
 }
 
@@ -155,97 +144,4 @@ pub(crate) async fn a_login_renews_a_hash_of_yesterday<F: Fixture>() {
 pub(crate) async fn a_healthy_store_answers<F: Fixture>() {
     let fixture = F::start().await;
     fixture.open().await.ping().await.unwrap();
-}
-
-/// The flows, wired as the application wires them.
-struct Issuer {
-    register: Register,
-    login: Login,
-    authenticate: Authenticate,
-    refresh_tokens: Arc<RefreshMint>,
-}
-
-impl Issuer {
-    async fn on(store: impl Store, cost: u32) -> Self {
-        Self::with_master(store, cost, &MasterKey::generate(&SystemRandom)).await
-    }
-
-    async fn with_master(store: impl Store, cost: u32, master: &MasterKey) -> Self {
-        for (name, permissions) in [("user", ["profile:read"]), ("admin", ["users:read"])] {
-            let permissions = permissions.map(|name| Permission::parse(name).unwrap()).into();
-            let role = Role { name: role_name(name), description: String::new(), permissions };
-            store.ensure(&role).await.unwrap();
-        }
-        let store = Arc::new(store);
-        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let algorithm = SigningAlgorithm::Es256;
-        let ring = KeyRing::open(&*store, master, Some(algorithm), &*clock, &*random).await.unwrap();
-        let settings = SignerSettings {
-            issuer: "https://auth.example.test".into(),
-            audiences: vec!["api".into()],
-            client_id: "first-party".into(),
-        };
-        let signer = Arc::new(Signer::new(&ring, &Signing::Ring(algorithm), settings).unwrap());
-        let pool = Pool::start(PoolSettings::default()).unwrap();
-        let hasher = Arc::new(BcryptHasher::new(pool, &ring, cost, random.clone()).unwrap());
-        let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone()).unwrap());
-        let register = Register {
-            users: store.clone(),
-            roles: store.clone(),
-            hasher: hasher.clone(),
-            policy: PasswordPolicy::default(),
-            default_roles: vec![role_name("user")],
-            clock: clock.clone(),
-            random: random.clone(),
-        };
-        let login = Login {
-            users: store.clone(),
-            roles: store.clone(),
-            sessions: store.clone(),
-            hasher,
-            access_tokens: signer.clone(),
-            refresh_tokens: refresh_tokens.clone(),
-            access_lifetime: Duration::from_secs(900),
-            session_limits: SessionLimits {
-                idle: Duration::from_secs(3600),
-                whole: Duration::from_secs(7200),
-            },
-            clock: clock.clone(),
-            random,
-        };
-        let authenticate = Authenticate {
-            access_tokens: signer,
-            users: store.clone(),
-            roles: store.clone(),
-            sessions: store,
-            clock,
-        };
-        Self { register, login, authenticate, refresh_tokens }
-    }
-
-    async fn register(&self, email: &str, password: &str, name: Option<&str>) -> Result<User, RegisterError> {
-        self.register.register(request(email, password, name), &RequestContext::default()).await
-    }
-
-    async fn log_in(&self, login: &str, password: &str) -> Result<Tokens, LoginError> {
-        let request = LoginRequest { login: login.to_owned(), password: Password::new(password.to_owned()) };
-        self.login.login(request, &RequestContext::default()).await
-    }
-}
-
-fn request(email: &str, password: &str, username: Option<&str>) -> NewUserRequest {
-    NewUserRequest {
-        email: email.to_owned(),
-        password: Password::new(password.to_owned()),
-        username: username.map(str::to_owned),
-    }
-}
-
-/// A clock that is ahead.
-struct Shifted(Duration);
-
-impl Clock for Shifted {
-    fn now(&self) -> Timestamp {
-        later(SystemClock.now(), self.0)
-    }
 }

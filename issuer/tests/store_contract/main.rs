@@ -5,10 +5,16 @@
 mod fixture;
 /// The flows on a real store with real cryptography.
 mod flows;
+/// The flows, wired together.
+mod issuer;
 /// Sealed keys, and replicas that agree about them.
 mod keys;
 /// What only MongoDB has to promise.
 mod mongodb;
+/// Changing a password.
+mod passwords;
+/// Exchanging refresh tokens: one after the other, and many at once.
+mod refresh;
 /// Roles.
 mod roles;
 /// Sessions.
@@ -44,9 +50,20 @@ contract! {
     users::many_users_have_no_name,
     users::of_many_at_once_one_gets_the_address,
     users::a_hash_is_replaced_only_if_it_has_not_changed,
+    passwords::a_new_password_ends_all_sessions_of_its_user_in_one_write,
+    passwords::a_change_of_an_older_epoch_is_superseded,
+    passwords::a_login_that_races_with_a_change_does_not_survive_it,
+    passwords::an_exchange_that_races_with_a_change_does_not_survive_it,
+    passwords::of_many_changes_at_once_one_happens,
+    passwords::the_current_password_has_to_be_right,
+    passwords::the_new_password_has_to_be_good,
     sessions::an_open_session_is_found_as_it_was,
     sessions::a_change_of_the_user_wins,
     sessions::one_user_can_log_in_many_times_at_once,
+    sessions::an_exchange_moves_the_session_on_and_nothing_else,
+    sessions::of_many_exchanges_one_happens,
+    sessions::a_session_that_has_ended_stays_so,
+    sessions::a_page_has_the_latest_logins_of_one_user,
     roles::a_role_that_exists_stays_as_it_is,
     roles::only_existing_roles_are_found,
     keys::of_one_kind_and_number_the_first_key_stays,
@@ -59,4 +76,16 @@ contract! {
     flows::a_closed_account_is_out_at_once,
     flows::a_login_renews_a_hash_of_yesterday,
     flows::a_healthy_store_answers,
+    refresh::a_token_is_exchanged_for_its_one_child,
+    refresh::the_next_token_says_who_the_user_is_now,
+    refresh::a_parent_gets_the_same_child_for_a_while,
+    refresh::a_second_use_ends_the_family,
+    refresh::a_parent_whose_child_was_used_ends_the_family,
+    refresh::a_session_runs_out,
+    refresh::a_closed_account_gets_nothing,
+    refresh::a_forgery_does_not_touch_the_family,
+    refresh::a_restart_in_between_changes_nothing,
+    refresh::every_generation_of_a_token_logs_out,
+    refresh::many_at_once_get_one_child,
+    refresh::two_issuers_give_one_child,
 }

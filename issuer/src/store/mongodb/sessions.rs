@@ -1,5 +1,6 @@
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Uuid, doc};
 use mongodb::{ClientSession, error};
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::connect::{MongoStore, bounded};
 use super::users::{bson_id, domain_id};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ports::{Opened, Sessions, StoreError};
-use crate::domain::session::Session;
+use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
+use crate::domain::session::{Session, SessionCursor};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
 use crate::store::record::{moment, parsed, stored};
@@ -54,6 +55,61 @@ impl Sessions for MongoStore {
             bounded(async move { sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
         found.map(Session::try_from).transpose()
     }
+
+    async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError> {
+        let old = SessionRecord::from(old);
+        let filter = doc! {
+            "_id": old._id,
+            "generation": old.generation,
+            "refresh_fingerprint": old.refresh_fingerprint,
+        };
+        let new = SessionRecord::from(new);
+        let update = doc! { "$set": {
+            "generation": new.generation,
+            "refresh_fingerprint": new.refresh_fingerprint,
+            "last_used_at": new.last_used_at,
+            "expires_at": new.expires_at,
+        } };
+        let sessions = self.sessions.clone();
+        // Also an update that finds nothing waits until a majority has what came before it: so whoever lost reads the
+        // winner's write.
+        let updated = bounded(async move { sessions.update_one(filter, update).await }).await?;
+        Ok(if updated.matched_count == 1 { Exchanged::Yes } else { Exchanged::Lost })
+    }
+
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        let sessions = self.sessions.clone();
+        let filter = doc! { "_id": bson_id(id.uuid()) };
+        let ended = bounded(async move { sessions.delete_one(filter).await }).await?;
+        Ok(ended.deleted_count == 1)
+    }
+
+    async fn end_all(&self, user: UserId) -> Result<(), StoreError> {
+        let sessions = self.sessions.clone();
+        let filter = doc! { "user": bson_id(user.uuid()) };
+        bounded(async move { sessions.delete_many(filter).await }).await.map(drop)
+    }
+
+    async fn page(
+        &self,
+        user: UserId,
+        after: Option<SessionCursor>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut filter = doc! { "user": bson_id(user.uuid()), "expires_at": { "$gt": time(now) } };
+        if let Some(SessionCursor { created_at, id }) = after {
+            let behind = doc! { "created_at": time(created_at), "_id": { "$lt": bson_id(id.uuid()) } };
+            filter.insert("$or", [doc! { "created_at": { "$lt": time(created_at) } }, behind]);
+        }
+        let sessions = self.sessions.clone();
+        let find = async move {
+            let newest_first = doc! { "created_at": -1, "_id": -1 };
+            let found = sessions.find(filter).sort(newest_first).limit(limit.into()).await?;
+            found.try_collect::<Vec<SessionRecord>>().await
+        };
+        bounded(find).await?.into_iter().map(Session::try_from).collect()
+    }
 }
 
 /// Runs again from the start when the transaction meets another one.
@@ -74,9 +130,12 @@ async fn open(
     Ok(Opened::Yes)
 }
 
+fn time(at: Timestamp) -> DateTime {
+    DateTime::from_millis(at.as_millisecond())
+}
+
 impl From<&Session> for SessionRecord {
     fn from(session: &Session) -> Self {
-        let time = |at: jiff::Timestamp| DateTime::from_millis(at.as_millisecond());
         Self {
             _id: bson_id(session.id.uuid()),
             user: bson_id(session.user.uuid()),

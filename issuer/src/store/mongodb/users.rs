@@ -1,5 +1,8 @@
 use async_trait::async_trait;
-use mongodb::bson::{DateTime, Uuid, doc};
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use mongodb::bson::{DateTime, Document, Uuid, doc};
+use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
 use super::connect::{MongoStore, bounded, violated_index};
@@ -7,7 +10,7 @@ use super::migrations::{EMAIL, USERNAME};
 use crate::domain::email::Email;
 use crate::domain::ids::UserId;
 use crate::domain::password::PasswordHash;
-use crate::domain::ports::{InsertUserError, StoreError, Users};
+use crate::domain::ports::{InsertUserError, PasswordChanged, StoreError, Users};
 use crate::domain::role::RoleName;
 use crate::domain::user::{Account, User, UserStatus};
 use crate::domain::username::{LoginName, Username};
@@ -51,9 +54,13 @@ impl Users for MongoStore {
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.account(id).await?.map(|account| account.user))
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
         let users = self.users.clone();
         let found = bounded(async move { users.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
-        found.map(|record: UserRecord| Ok(Account::try_from(record)?.user)).transpose()
+        found.map(Account::try_from).transpose()
     }
 
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
@@ -73,15 +80,62 @@ impl Users for MongoStore {
         new: &PasswordHash,
     ) -> Result<bool, StoreError> {
         let filter = doc! { "_id": bson_id(id.uuid()), "password.hash": old.bcrypt() };
-        let mut password = doc! { "scheme": new.scheme(), "hash": new.bcrypt() };
-        if let Some(pepper) = new.pepper() {
-            password.insert("pepper", pepper.as_str());
-        }
-        let update = doc! { "$set": { "password": password } };
+        let update = doc! { "$set": { "password": password(new) } };
         let users = self.users.clone();
         let replaced = bounded(async move { users.update_one(filter, update).await }).await?;
         Ok(replaced.matched_count == 1)
     }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        epoch: u64,
+        new: &PasswordHash,
+        now: Timestamp,
+    ) -> Result<PasswordChanged, StoreError> {
+        let id = bson_id(id.uuid());
+        let filter = doc! { "_id": id, "epoch": stored(epoch), "status": UserStatus::Active.as_str() };
+        let updated_at = DateTime::from_millis(now.as_millisecond());
+        let update = doc! {
+            "$set": { "password": password(new), "updated_at": updated_at },
+            "$inc": { "epoch": 1_i64 },
+        };
+        let store = self.clone();
+        bounded(async move {
+            let mut transaction = store.client.start_session().await?;
+            transaction
+                .start_transaction()
+                .and_run((store, id, filter, update), |transaction, (store, id, filter, update)| {
+                    change_password(transaction, store, *id, filter, update).boxed()
+                })
+                .await
+        })
+        .await
+    }
+}
+
+/// Runs again from the start when the transaction meets another one: a login, or the exchange of a refresh token.
+async fn change_password(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    id: Uuid,
+    filter: &Document,
+    update: &Document,
+) -> error::Result<PasswordChanged> {
+    let users = store.users.update_one(filter.clone(), update.clone());
+    if users.session(&mut *transaction).await?.matched_count == 0 {
+        return Ok(PasswordChanged::Superseded);
+    }
+    store.sessions.delete_many(doc! { "user": id }).session(transaction).await?;
+    Ok(PasswordChanged::Yes)
+}
+
+fn password(hash: &PasswordHash) -> Document {
+    let mut password = doc! { "scheme": hash.scheme(), "hash": hash.bcrypt() };
+    if let Some(pepper) = hash.pepper() {
+        password.insert("pepper", pepper.as_str());
+    }
+    password
 }
 
 /// An id as the database keeps it.

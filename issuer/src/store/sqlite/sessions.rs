@@ -1,11 +1,12 @@
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use uuid::Uuid;
 
 use super::connect::{SqliteError, SqliteStore};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ports::{Opened, Sessions, StoreError};
-use crate::domain::session::Session;
+use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
+use crate::domain::session::{Session, SessionCursor};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
 use crate::store::record::{moment, parsed, stored};
@@ -19,6 +20,34 @@ impl Sessions for SqliteStore {
 
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         self.read(move |transaction| find(transaction, id)).await
+    }
+
+    async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError> {
+        let (old, new) = (old.clone(), new.clone());
+        let exchanged = self.write(move |transaction| exchange(transaction, &old, &new)).await?;
+        Ok(if exchanged { Exchanged::Yes } else { Exchanged::Lost })
+    }
+
+    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
+        let end = move |transaction: &Transaction<'_>| {
+            let mut delete = transaction.prepare_cached("DELETE FROM sessions WHERE id = ?")?;
+            Ok(delete.execute([id.uuid().as_bytes()])? == 1)
+        };
+        Ok(self.write(end).await?)
+    }
+
+    async fn end_all(&self, user: UserId) -> Result<(), StoreError> {
+        Ok(self.write(move |transaction| end_all(transaction, user)).await?)
+    }
+
+    async fn page(
+        &self,
+        user: UserId,
+        after: Option<SessionCursor>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.read(move |transaction| page(transaction, user, after, limit, now)).await
     }
 }
 
@@ -61,6 +90,63 @@ fn open(transaction: &Transaction<'_>, session: &Session) -> Result<Opened, Sqli
         ":user_agent": session.user_agent,
     })?;
     Ok(Opened::Yes)
+}
+
+const EXCHANGE: &str = "
+    UPDATE sessions
+    SET generation = :generation, refresh_fingerprint = :refresh_fingerprint,
+        last_used_at = :last_used_at, expires_at = :expires_at
+    WHERE id = :id AND generation = :old_generation AND refresh_fingerprint = :old_refresh_fingerprint";
+
+fn exchange(transaction: &Transaction<'_>, old: &Session, new: &Session) -> Result<bool, SqliteError> {
+    let exchanged = transaction.prepare_cached(EXCHANGE)?.execute(named_params! {
+        ":id": old.id.uuid().as_bytes(),
+        ":old_generation": old.generation,
+        ":old_refresh_fingerprint": old.refresh_fingerprint.0,
+        ":generation": new.generation,
+        ":refresh_fingerprint": new.refresh_fingerprint.0,
+        ":last_used_at": new.last_used_at.as_millisecond(),
+        ":expires_at": new.expires_at.as_millisecond(),
+    })?;
+    Ok(exchanged == 1)
+}
+
+/// For whoever ends them together with something else, too.
+pub(super) fn end_all(transaction: &Transaction<'_>, user: UserId) -> Result<(), SqliteError> {
+    transaction.prepare_cached("DELETE FROM sessions WHERE user = ?")?.execute([user.uuid().as_bytes()])?;
+    Ok(())
+}
+
+// No session can be behind the end of time: so there is one query with a cursor and without.
+const PAGE: &str = "
+    SELECT * FROM sessions
+    WHERE user = :user AND expires_at > :now AND (created_at, id) < (:created_at, :id)
+    ORDER BY created_at DESC, id DESC
+    LIMIT :limit";
+
+fn page(
+    transaction: &Transaction<'_>,
+    user: UserId,
+    after: Option<SessionCursor>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Session>, SqliteError> {
+    let (created_at, id) = match after {
+        Some(cursor) => (cursor.created_at.as_millisecond(), cursor.id.uuid()),
+        None => (i64::MAX, Uuid::max()),
+    };
+    let mut statement = transaction.prepare_cached(PAGE)?;
+    let rows = statement.query_map(
+        named_params! {
+            ":user": user.uuid().as_bytes(),
+            ":now": now.as_millisecond(),
+            ":created_at": created_at,
+            ":id": id.as_bytes(),
+            ":limit": limit,
+        },
+        |row| Ok(session(row)),
+    )?;
+    rows.map(|row| row?).collect()
 }
 
 fn find(transaction: &Transaction<'_>, id: SessionId) -> Result<Option<Session>, SqliteError> {

@@ -1,13 +1,15 @@
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 
 use super::connect::{SqliteError, SqliteStore};
+use super::sessions::end_all;
 use crate::domain::email::Email;
 use crate::domain::ids::UserId;
 use crate::domain::keys::KeyId;
 use crate::domain::password::PasswordHash;
-use crate::domain::ports::{InsertUserError, StoreError, Users};
+use crate::domain::ports::{InsertUserError, PasswordChanged, StoreError, Users};
 use crate::domain::role::RoleName;
 use crate::domain::user::{Account, User, UserStatus};
 use crate::domain::username::{LoginName, Username};
@@ -21,8 +23,11 @@ impl Users for SqliteStore {
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let found = self.read(move |t| find(t, "id", id.uuid().as_bytes().to_vec().into())).await?;
-        Ok(found.map(|account| account.user))
+        Ok(self.account(id).await?.map(|account| account.user))
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        self.read(move |t| find(t, "id", id.uuid().as_bytes().to_vec().into())).await
     }
 
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
@@ -41,6 +46,17 @@ impl Users for SqliteStore {
     ) -> Result<bool, StoreError> {
         let (old, new) = (old.clone(), new.clone());
         Ok(self.write(move |transaction| replace_hash(transaction, id, &old, &new)).await?)
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        epoch: u64,
+        new: &PasswordHash,
+        now: Timestamp,
+    ) -> Result<PasswordChanged, StoreError> {
+        let new = new.clone();
+        Ok(self.write(move |transaction| change_password(transaction, id, epoch, &new, now)).await?)
     }
 }
 
@@ -92,6 +108,34 @@ fn replace_hash(
         ":hash": new.bcrypt(),
     })?;
     Ok(changed == 1)
+}
+
+const CHANGE_PASSWORD: &str = "
+    UPDATE users SET password_scheme = :scheme, password_pepper = :pepper, password_hash = :hash,
+                     epoch = epoch + 1, updated_at = :now
+    WHERE id = :id AND epoch = :epoch AND status = :active";
+
+fn change_password(
+    transaction: &Transaction<'_>,
+    id: UserId,
+    epoch: u64,
+    new: &PasswordHash,
+    now: Timestamp,
+) -> Result<PasswordChanged, SqliteError> {
+    let changed = transaction.prepare_cached(CHANGE_PASSWORD)?.execute(named_params! {
+        ":id": id.uuid().as_bytes(),
+        ":epoch": stored(epoch),
+        ":active": UserStatus::Active.as_str(),
+        ":scheme": new.scheme(),
+        ":pepper": new.pepper().map(KeyId::as_str),
+        ":hash": new.bcrypt(),
+        ":now": now.as_millisecond(),
+    })?;
+    if changed == 0 {
+        return Ok(PasswordChanged::Superseded);
+    }
+    end_all(transaction, id)?;
+    Ok(PasswordChanged::Yes)
 }
 
 fn find(transaction: &Transaction<'_>, column: &str, value: Value) -> Result<Option<Account>, SqliteError> {

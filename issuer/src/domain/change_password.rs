@@ -1,0 +1,103 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::authenticate::Caller;
+use super::clock::Clock;
+use super::context::RequestContext;
+use super::field::FieldError;
+use super::password::Password;
+use super::policy::{PasswordChoice, PasswordPolicy};
+use super::ports::{HashError, PasswordChanged, PasswordHasher, StoreError, Users, Verdict};
+
+/// Gives a user another password, and ends everything that the old one opened.
+pub struct ChangePassword {
+    /// Where passwords are kept.
+    pub users: Arc<dyn Users>,
+    /// Checks the old one and hashes the new one.
+    pub hasher: Arc<dyn PasswordHasher>,
+    /// Which passwords may be chosen.
+    pub policy: PasswordPolicy,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The old password and the new one.
+pub struct PasswordChangeRequest {
+    /// Proves that it is not a stranger at somebody's open session.
+    pub current: Password,
+    /// What it is to be.
+    pub new: Password,
+}
+
+/// Why the password stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangePasswordError {
+    /// The current password is another one.
+    #[error("the current password is not right")]
+    WrongPassword,
+    /// The new password may not be chosen.
+    #[error("the new password is not acceptable")]
+    Refused(FieldError),
+    /// The user changed meanwhile: another password, other roles, suspended or deleted. The caller's token is dead.
+    #[error("the token has been revoked")]
+    Revoked,
+    /// No room for another password.
+    #[error("too many passwords are waiting to be checked")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ChangePassword {
+    /// Changes the caller's password, raises his epoch and ends all his sessions. Says when it was changed.
+    ///
+    /// # Errors
+    /// See [`ChangePasswordError`]; then nothing was written.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        request: PasswordChangeRequest,
+        context: &RequestContext,
+    ) -> Result<Timestamp, ChangePasswordError> {
+        let user = caller.user();
+        let account = self.users.account(user.id).await?.ok_or(ChangePasswordError::Revoked)?;
+        let same = request.new.expose() == request.current.expose();
+        match self.hasher.verify(request.current, Some(account.password), context.address).await? {
+            Verdict::Mismatch => return Err(ChangePasswordError::WrongPassword),
+            Verdict::Match { .. } if same => return Err(refused("must differ from the current password")),
+            Verdict::Match { .. } => {}
+        }
+        let choice = PasswordChoice {
+            password: request.new,
+            email: account.user.email,
+            username: account.user.username,
+            policy: self.policy.clone(),
+        };
+        let new = self.hasher.choose(choice, context.address).await?.map_err(refused)?;
+        let now = self.clock.now();
+        // In the caller's epoch, not in the one just read: whatever raised it since has made his token worthless.
+        match self.users.change_password(user.id, user.epoch, &new, now).await? {
+            PasswordChanged::Yes => Ok(now),
+            PasswordChanged::Superseded => Err(ChangePasswordError::Revoked),
+        }
+    }
+}
+
+fn refused(why: impl ToString) -> ChangePasswordError {
+    ChangePasswordError::Refused(FieldError::new("new_password", why))
+}
+
+impl From<HashError> for ChangePasswordError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded { retry_after } => Self::Overloaded { retry_after },
+            HashError::Unusable(why) => Self::Store(StoreError::Corrupt(why.to_owned())),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+use std::future::Future;
+
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::problem::Problem;
+use super::reason::Reason;
+
+/// Flows that write.
+#[derive(Clone)]
+pub(super) struct Flows(pub(super) TaskTracker);
+
+impl Flows {
+    /// Lets what writes run to its end, whether the client waits for it or not; the end of the process waits too.
+    pub(super) async fn to_the_end<T: Send + 'static>(
+        &self,
+        flow: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        // Failing to join means that it panicked, and the panic hook has logged that.
+        self.0.spawn(flow.in_current_span()).await.map_err(|_panic| Reason::Internal.into())
+    }
+}

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use doorward_issuer::crypto::master_key::MasterKey;
+use doorward_issuer::crypto::password::BcryptHasher;
+use doorward_issuer::crypto::pool::{Pool, PoolSettings};
+use doorward_issuer::crypto::refresh::RefreshMint;
+use doorward_issuer::crypto::ring::KeyRing;
+use doorward_issuer::crypto::signer::{Signer, SignerSettings, Signing};
+use doorward_issuer::domain::authenticate::{AuthError, Authenticate, Caller};
+use doorward_issuer::domain::change_password::{ChangePassword, ChangePasswordError, PasswordChangeRequest};
+use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later};
+use doorward_issuer::domain::context::RequestContext;
+use doorward_issuer::domain::grant::Grant;
+use doorward_issuer::domain::keys::SigningAlgorithm;
+use doorward_issuer::domain::login::{Login, LoginError, LoginRequest};
+use doorward_issuer::domain::own_sessions::OwnSessions;
+use doorward_issuer::domain::password::Password;
+use doorward_issuer::domain::policy::PasswordPolicy;
+use doorward_issuer::domain::ports::PasswordHasher;
+use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
+use doorward_issuer::domain::register::{NewUserRequest, Register, RegisterError};
+use doorward_issuer::domain::role::{Permission, Role};
+use doorward_issuer::domain::session::SessionLimits;
+use doorward_issuer::domain::token::Tokens;
+use doorward_issuer::domain::user::User;
+use jiff::Timestamp;
+
+use crate::fixture::{Store, role_name};
+
+pub(crate) const PASSWORD: &str = "S3cureP@ss";
+/// How long sessions of a test's issuer may be idle, and how long they live.
+pub(crate) const LIMITS: SessionLimits =
+    SessionLimits { idle: Duration::from_secs(3600), whole: Duration::from_secs(7200) };
+/// How long its access tokens are good.
+pub(crate) const ACCESS: Duration = Duration::from_secs(900);
+
+/// The flows, wired as the application wires them: one process of an issuer.
+pub(crate) struct Issuer {
+    pub(crate) register: Register,
+    pub(crate) login: Login,
+    pub(crate) authenticate: Authenticate,
+    pub(crate) refresh: Refresh,
+    pub(crate) own_sessions: OwnSessions,
+    pub(crate) change_password: ChangePassword,
+    pub(crate) refresh_tokens: Arc<RefreshMint>,
+    pub(crate) clock: Arc<MovableClock>,
+}
+
+impl Issuer {
+    pub(crate) async fn on(store: impl Store, cost: u32) -> Self {
+        Self::with_master(store, cost, &MasterKey::generate(&SystemRandom)).await
+    }
+
+    /// Another process, or the same one after a restart, if store and master key are the same.
+    pub(crate) async fn with_master(store: impl Store, cost: u32, master: &MasterKey) -> Self {
+        for (name, permissions) in [("user", ["profile:read"]), ("admin", ["users:read"])] {
+            let permissions = permissions.map(|name| Permission::parse(name).unwrap()).into();
+            let role = Role { name: role_name(name), description: String::new(), permissions };
+            store.ensure(&role).await.unwrap();
+        }
+        let store = Arc::new(store);
+        let (clock, random) = (Arc::new(MovableClock::default()), Arc::new(SystemRandom));
+        let algorithm = SigningAlgorithm::Es256;
+        let ring = KeyRing::open(&*store, master, Some(algorithm), &*clock, &*random).await.unwrap();
+        let settings = SignerSettings {
+            issuer: "https://auth.example.test".into(),
+            audiences: vec!["api".into()],
+            client_id: "first-party".into(),
+        };
+        let signer = Arc::new(Signer::new(&ring, &Signing::Ring(algorithm), settings).unwrap());
+        let pool = Pool::start(PoolSettings::default()).unwrap();
+        let hasher: Arc<dyn PasswordHasher> =
+            Arc::new(BcryptHasher::new(pool, &ring, cost, random.clone()).unwrap());
+        let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone()).unwrap());
+        let grant = Arc::new(Grant {
+            roles: store.clone(),
+            access_tokens: signer.clone(),
+            access_lifetime: ACCESS,
+            random: random.clone(),
+        });
+        let register = Register {
+            users: store.clone(),
+            roles: store.clone(),
+            hasher: hasher.clone(),
+            policy: PasswordPolicy::default(),
+            default_roles: vec![role_name("user")],
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let login = Login {
+            users: store.clone(),
+            sessions: store.clone(),
+            hasher: hasher.clone(),
+            refresh_tokens: refresh_tokens.clone(),
+            grant: grant.clone(),
+            session_limits: LIMITS,
+            clock: clock.clone(),
+            random,
+        };
+        let refresh = Refresh {
+            users: store.clone(),
+            sessions: store.clone(),
+            refresh_tokens: refresh_tokens.clone(),
+            grant,
+            idle: LIMITS.idle,
+            clock: clock.clone(),
+        };
+        let own_sessions = OwnSessions {
+            sessions: store.clone(),
+            refresh_tokens: refresh_tokens.clone(),
+            clock: clock.clone(),
+        };
+        let change_password = ChangePassword {
+            users: store.clone(),
+            hasher,
+            policy: PasswordPolicy::default(),
+            clock: clock.clone(),
+        };
+        let authenticate = Authenticate {
+            access_tokens: signer,
+            users: store.clone(),
+            roles: store.clone(),
+            sessions: store,
+            clock: clock.clone(),
+        };
+        Self { register, login, authenticate, refresh, own_sessions, change_password, refresh_tokens, clock }
+    }
+
+    pub(crate) async fn register(
+        &self,
+        email: &str,
+        password: &str,
+        name: Option<&str>,
+    ) -> Result<User, RegisterError> {
+        self.register.register(request(email, password, name), &RequestContext::default()).await
+    }
+
+    pub(crate) async fn log_in(&self, login: &str, password: &str) -> Result<Tokens, LoginError> {
+        let request = LoginRequest { login: login.to_owned(), password: Password::new(password.to_owned()) };
+        self.login.login(request, &RequestContext::default()).await
+    }
+
+    /// Somebody new who has logged in.
+    pub(crate) async fn newcomer(&self, email: &str) -> Tokens {
+        self.register(email, PASSWORD, None).await.unwrap();
+        self.log_in(email, PASSWORD).await.unwrap()
+    }
+
+    pub(crate) async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, RefreshError> {
+        self.refresh.refresh(tokens.refresh_token.expose()).await
+    }
+
+    /// Refreshes, and is refused.
+    pub(crate) async fn refusal(&self, tokens: &Tokens) -> RefreshRefusal {
+        match self.refresh(tokens).await {
+            Err(RefreshError::Refused(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn caller(&self, tokens: &Tokens) -> Result<Caller, AuthError> {
+        self.authenticate.authenticate(&tokens.access_token).await
+    }
+
+    pub(crate) async fn change_password(
+        &self,
+        caller: &Caller,
+        current: &str,
+        new: &str,
+    ) -> Result<Timestamp, ChangePasswordError> {
+        let (current, new) = (Password::new(current.to_owned()), Password::new(new.to_owned()));
+        let request = PasswordChangeRequest { current, new };
+        self.change_password.change(caller, request, &RequestContext::default()).await
+    }
+}
+
+pub(crate) fn request(email: &str, password: &str, username: Option<&str>) -> NewUserRequest {
+    NewUserRequest {
+        email: email.to_owned(),
+        password: Password::new(password.to_owned()),
+        username: username.map(str::to_owned),
+    }
+}
+
+/// The system's clock, moved on as a test likes.
+#[derive(Default)]
+pub(crate) struct MovableClock {
+    ahead_by_seconds: AtomicU64,
+}
+
+impl MovableClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.ahead_by_seconds.fetch_add(by.as_secs(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovableClock {
+    fn now(&self) -> Timestamp {
+        later(SystemClock.now(), Duration::from_secs(self.ahead_by_seconds.load(Ordering::SeqCst)))
+    }
+}

@@ -10,6 +10,7 @@
 use doorward_gate::policy::HeaderMutation;
 use doorward_gate::{Host, Reply, SignatureCheck, UnixTime};
 use prost::Message;
+use prost::encoding::WireType;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 use std::cell::Cell;
@@ -182,19 +183,6 @@ pub(crate) fn log(level: LogLevel, line: &str) {
     let _ = hostcalls::log(level, line);
 }
 
-/// Arguments of Envoy's `verify_signature`.
-#[derive(Clone, PartialEq, Message)]
-struct VerifyArguments {
-    #[prost(string, tag = "1")]
-    hash_function: String,
-    #[prost(bytes = "vec", tag = "2")]
-    public_key: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    signature: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    text: Vec<u8>,
-}
-
 /// Result of Envoy's `verify_signature`.
 #[derive(Clone, PartialEq, Message)]
 struct VerifyResult {
@@ -257,13 +245,15 @@ impl Host for Envoy {
 }
 
 fn verify_signature(check: &SignatureCheck<'_>) -> Option<bool> {
-    let arguments = VerifyArguments {
-        hash_function: check.hash.to_owned(),
-        public_key: check.public_key.to_vec(),
-        signature: check.signature.to_vec(),
-        text: check.text.to_vec(),
-    };
-    let answer =
-        hostcalls::call_foreign_function("verify_signature", Some(&arguments.encode_to_vec())).ok()??;
+    let fields = [check.hash.as_bytes(), check.public_key, check.signature, check.text];
+    // A field's tag and length take at most 4 bytes here.
+    let size = fields.iter().map(|field| field.len().saturating_add(4)).fold(0, usize::saturating_add);
+    let mut arguments = Vec::with_capacity(size);
+    for (field, tag) in fields.into_iter().zip(1..) {
+        prost::encoding::encode_key(tag, WireType::LengthDelimited, &mut arguments);
+        prost::encoding::encode_varint(u64::try_from(field.len()).ok()?, &mut arguments);
+        arguments.extend_from_slice(field);
+    }
+    let answer = hostcalls::call_foreign_function("verify_signature", Some(&arguments)).ok()??;
     VerifyResult::decode(answer.as_slice()).ok().map(|answer| answer.result)
 }

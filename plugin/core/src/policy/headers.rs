@@ -28,9 +28,8 @@ const DEFAULT_HEADERS: [(&str, &str); 7] = [
 #[derive(Debug)]
 pub struct HeaderPlan {
     injected: Vec<(Rc<str>, Box<str>)>,
+    /// In lower case and with `-`.
     protected: BTreeSet<Vec<u8>>,
-    /// Bit `n` is set when a protected name is `n` bytes long: most headers are passed over at this glance.
-    lengths: u64,
 }
 
 /// Headers of one identity, ready to be set.
@@ -42,10 +41,9 @@ impl HeaderPlan {
         let own = DEFAULT_HEADERS.map(|(header, claim)| (header.to_owned(), claim.to_owned()));
         let injected = configured.unwrap_or_else(|| own.to_vec());
         let names = own.iter().chain(&injected).map(|(header, _)| canonical(header.as_bytes()));
-        let protected: BTreeSet<_> = names.collect();
-        let lengths = protected.iter().fold(0, |bits, name| bits | length_bit(name.len()));
+        let protected = names.collect();
         let injected = injected.into_iter().map(|(header, claim)| (header.into(), claim.into())).collect();
-        Self { injected, protected, lengths }
+        Self { injected, protected }
     }
 
     /// Each header that is set, with the claim that fills it.
@@ -55,7 +53,9 @@ impl HeaderPlan {
 
     /// Whether only the gateway may send this header; `_` counts as `-`, since many servers fold the two.
     pub fn protects(&self, name: &[u8]) -> bool {
-        self.lengths & length_bit(name.len()) != 0 && self.protected.contains(&canonical(name))
+        self.protected.iter().any(|protected| {
+            protected.len() == name.len() && protected.iter().zip(name).all(|(p, n)| *p == folded(*n))
+        })
     }
 
     /// Refuses a request whose `Connection` header nominates a protected name. Envoy acts on `Connection` before
@@ -75,12 +75,11 @@ impl HeaderPlan {
 }
 
 fn canonical(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() }).collect()
+    name.iter().copied().map(folded).collect()
 }
 
-/// Lengths of 63 and more share a bit.
-fn length_bit(length: usize) -> u64 {
-    1_u64.checked_shl(u32::try_from(length).unwrap_or(63).min(63)).unwrap_or(0)
+fn folded(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 /// A single value as a header carries it.

@@ -1,20 +1,25 @@
 //! Tokens that were verified before, so that a warm one costs a look-up and a comparison.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use super::Identity;
 use crate::UnixTime;
 
+/// How much of a token's end is hashed: its signature, which no two tokens share.
+const TAIL: usize = 64;
+
 /// Bounded by entries and by bytes. What ends first goes first, so an expired entry always makes room before one
 /// that is still of use.
 ///
-/// The map's hash is keyed with fresh randomness, so nobody can choose tokens that collide, and a hit compares
-/// the whole token.
+/// Entries are found by a hash that is keyed with fresh randomness, so nobody can choose tokens that collide, and
+/// a hit compares the whole token.
 #[derive(Debug)]
 pub struct TokenCache {
-    entries: HashMap<Rc<str>, Entry>,
-    by_end: BTreeMap<(u64, u64), Rc<str>>,
+    entries: HashMap<u64, Entry>,
+    by_end: BTreeMap<(u64, u64), u64>,
+    hasher: RandomState,
     max_entries: usize,
     max_bytes: usize,
     bytes: usize,
@@ -23,12 +28,18 @@ pub struct TokenCache {
     misses: u64,
 }
 
-#[derive(Debug)]
 struct Entry {
+    token: Box<str>,
     identity: Rc<Identity>,
     keys_version: u64,
     place: (u64, u64),
     size: usize,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("identity", &self.identity).finish_non_exhaustive()
+    }
 }
 
 impl TokenCache {
@@ -37,6 +48,7 @@ impl TokenCache {
         Self {
             entries: HashMap::new(),
             by_end: BTreeMap::new(),
+            hasher: RandomState::new(),
             max_entries,
             max_bytes,
             bytes: 0,
@@ -54,9 +66,9 @@ impl TokenCache {
         now: UnixTime,
         keys_version: impl FnOnce(usize) -> Option<u64>,
     ) -> Option<Rc<Identity>> {
-        let found = self.entries.get(token).filter(|entry| {
-            let current = keys_version(entry.identity.provider_index()) == Some(entry.keys_version);
-            current && entry.identity.ends() > now.as_secs()
+        let found = self.entries.get(&self.hash(token)).filter(|entry| {
+            let current = || keys_version(entry.identity.provider_index()) == Some(entry.keys_version);
+            *entry.token == *token && entry.identity.ends() > now.as_secs() && current()
         });
         let count = if found.is_some() { &mut self.hits } else { &mut self.misses };
         *count = count.saturating_add(1);
@@ -75,23 +87,29 @@ impl TokenCache {
         if self.max_entries == 0 || size > self.max_bytes {
             return;
         }
-        self.remove(token);
+        let hash = self.hash(token);
+        self.remove(hash);
         while self.entries.len() >= self.max_entries || self.bytes.saturating_add(size) > self.max_bytes {
-            let Some((_, oldest)) = self.by_end.pop_first() else { return };
-            self.remove(&oldest);
+            let Some((_, first)) = self.by_end.pop_first() else { return };
+            self.remove(first);
         }
-        let token: Rc<str> = token.into();
         let place = (identity.ends(), self.sequence);
         self.sequence = self.sequence.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(size);
-        self.by_end.insert(place, Rc::clone(&token));
-        self.entries.insert(token, Entry { identity: Rc::clone(identity), keys_version, place, size });
+        self.by_end.insert(place, hash);
+        let entry = Entry { token: token.into(), identity: Rc::clone(identity), keys_version, place, size };
+        self.entries.insert(hash, entry);
     }
 
-    fn remove(&mut self, token: &str) {
-        if let Some(entry) = self.entries.remove(token) {
+    fn remove(&mut self, hash: u64) {
+        if let Some(entry) = self.entries.remove(&hash) {
             self.by_end.remove(&entry.place);
             self.bytes = self.bytes.saturating_sub(entry.size);
         }
+    }
+
+    fn hash(&self, token: &str) -> u64 {
+        let bytes = token.as_bytes();
+        self.hasher.hash_one(bytes.last_chunk::<TAIL>().map_or(bytes, |tail| tail))
     }
 }

@@ -1,12 +1,15 @@
-//! What the operator sees: log lines on standard error, as JSON or for people.
+//! What the operator sees: log lines on standard error, as JSON or for people, and [`metrics`].
 //!
 //! Nobody logs a password, a token or a whole e-mail address: types that hold one have no `Debug` that shows it.
+
+/// What is counted and measured.
+pub mod metrics;
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -65,10 +68,16 @@ impl Stopwatch {
         Self(now)
     }
 
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+
     /// The time since the start, to a hundredth of a millisecond.
     #[must_use]
     pub fn milliseconds(self) -> f64 {
-        (self.0.elapsed().as_secs_f64() * 100_000.0).round() / 100.0
+        (self.elapsed().as_secs_f64() * 100_000.0).round() / 100.0
     }
 }
 

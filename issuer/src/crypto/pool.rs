@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::telemetry::Stopwatch;
+
 /// Threads of their own for slow work, behind a bounded queue.
 ///
 /// Nothing else ever waits for such work: it has no thread of the async runtime, and the operating system runs it
@@ -37,6 +39,20 @@ impl Default for PoolSettings {
     }
 }
 
+/// Sees how busy a [`Pool`] is. Called by everybody who comes and goes, so it must not take long.
+pub trait PoolWatch: Send + Sync {
+    /// So many pieces of work wait now.
+    fn waiting(&self, number: usize);
+    /// A piece of work begins, after that wait.
+    fn begins_after(&self, wait: Duration);
+}
+
+/// Nobody looks.
+impl PoolWatch for () {
+    fn waiting(&self, _: usize) {}
+    fn begins_after(&self, _: Duration) {}
+}
+
 /// Why work was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
@@ -54,7 +70,15 @@ impl Pool {
     /// # Errors
     /// When the operating system has no more threads to give.
     pub fn start(settings: PoolSettings) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { settings, state: Mutex::default(), wake: Condvar::new() });
+        Self::start_watched(settings, Arc::new(()))
+    }
+
+    /// Like [`start`](Self::start), with somebody who looks.
+    ///
+    /// # Errors
+    /// When the operating system has no more threads to give.
+    pub fn start_watched(settings: PoolSettings, watch: Arc<dyn PoolWatch>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { settings, state: Mutex::default(), wake: Condvar::new(), watch });
         let pool = Self { shared: Arc::clone(&shared) };
         for number in 0..settings.threads.max(1) {
             let shared = Arc::clone(&shared);
@@ -106,6 +130,7 @@ struct Shared {
     settings: PoolSettings,
     state: Mutex<State>,
     wake: Condvar,
+    watch: Arc<dyn PoolWatch>,
 }
 
 #[derive(Default)]
@@ -121,6 +146,7 @@ struct Waiting {
     ticket: u64,
     place: Place,
     work: Box<dyn FnOnce() + Send>,
+    since: Stopwatch,
 }
 
 impl Shared {
@@ -140,7 +166,8 @@ impl Shared {
         state.tickets += 1;
         let ticket = state.tickets;
         let place = Place { shared: Arc::clone(self), client };
-        state.waiting.push_back(Waiting { ticket, place, work });
+        state.waiting.push_back(Waiting { ticket, place, work, since: Stopwatch::start() });
+        self.watch.waiting(state.waiting.len());
         drop(state);
         self.wake.notify_one();
         Ok(Ticket { shared: Arc::clone(self), number: ticket })
@@ -149,7 +176,8 @@ impl Shared {
     /// The life of one thread.
     fn work(&self) {
         step_back();
-        while let Some(Waiting { place, work, .. }) = self.next() {
+        while let Some(Waiting { place, work, since, .. }) = self.next() {
+            self.watch.begins_after(since.elapsed());
             // A panic has dropped the sender, which tells whoever waits; the thread lives on.
             let _panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
             drop(place);
@@ -162,7 +190,9 @@ impl Shared {
             .wake
             .wait_while(state, |state| state.waiting.is_empty() && !state.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        state.waiting.pop_front()
+        let next = state.waiting.pop_front();
+        self.watch.waiting(state.waiting.len());
+        next
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -183,6 +213,9 @@ impl Ticket {
         let mut state = self.shared.state();
         let found = state.waiting.iter().position(|waiting| waiting.ticket == self.number);
         let withdrawn = found.and_then(|at| state.waiting.remove(at));
+        if withdrawn.is_some() {
+            self.shared.watch.waiting(state.waiting.len());
+        }
         drop(state);
         // Its place locks the state again when it is dropped, so not before here.
         withdrawn.is_some()
@@ -351,6 +384,39 @@ mod tests {
         begun.recv().unwrap();
         drop(finish);
         assert_eq!(running.await, Ok(()));
+    }
+
+    /// Writes down what it sees.
+    #[derive(Default)]
+    struct Seen {
+        waiting: Mutex<Vec<usize>>,
+        begun: Mutex<usize>,
+    }
+
+    impl PoolWatch for Seen {
+        fn waiting(&self, number: usize) {
+            self.waiting.lock().unwrap().push(number);
+        }
+
+        fn begins_after(&self, _: Duration) {
+            *self.begun.lock().unwrap() += 1;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_watches_sees_the_queue_grow_and_shrink() {
+        let seen = Arc::new(Seen::default());
+        let settings = PoolSettings { threads: 1, ..PoolSettings::default() };
+        let pool = Arc::new(Pool::start_watched(settings, seen.clone()).unwrap());
+        let (finish, running) = occupy(&pool, client(1)).await;
+        let mut first = Box::pin(pool.run(client(2), || ()));
+        let mut second = Box::pin(pool.run(client(3), || ()));
+        assert!(is_pending(&mut first) && is_pending(&mut second));
+        drop(first);
+        drop(finish);
+        assert_eq!((second.await, running.await.unwrap()), (Ok(()), Ok(())));
+        assert_eq!(*seen.waiting.lock().unwrap(), [1, 0, 1, 2, 1, 0]);
+        assert_eq!(*seen.begun.lock().unwrap(), 2, "work that was withdrawn never began");
     }
 
     #[tokio::test]

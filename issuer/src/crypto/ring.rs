@@ -1,5 +1,6 @@
 use std::fmt;
 
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::master_key::MasterKey;
@@ -21,6 +22,7 @@ pub(super) struct RingKey {
     pub(super) secret: Zeroizing<Vec<u8>>,
     kind: KeyKind,
     number: u32,
+    created_at: Timestamp,
     state: KeyState,
 }
 
@@ -80,6 +82,18 @@ impl KeyRing {
         Self::load(store, master).await
     }
 
+    /// When the newest key of each kind was made.
+    #[must_use]
+    pub fn newest_made(&self) -> Vec<(KeyKind, Timestamp)> {
+        let mut newest: Vec<(KeyKind, Timestamp)> = Vec::new();
+        for key in self.trusted().rev() {
+            if newest.iter().all(|(kind, _)| *kind != key.kind) {
+                newest.push((key.kind, key.created_at));
+            }
+        }
+        newest
+    }
+
     /// The key of that kind that makes new things.
     pub(super) fn newest(&self, kind: KeyKind) -> Option<&RingKey> {
         self.trusted().rev().find(|key| key.kind == kind)
@@ -120,8 +134,8 @@ impl fmt::Debug for RingKey {
 fn unseal(key: SealedKey, master: &MasterKey) -> Result<RingKey, RingError> {
     let secret =
         master.open(&key.sealed, &label(&key.id, key.kind)).map_err(|_| RingError::WrongMasterKey)?;
-    let SealedKey { id, kind, number, state, .. } = key;
-    Ok(RingKey { id, secret, kind, number, state })
+    let SealedKey { id, kind, number, created_at, state, .. } = key;
+    Ok(RingKey { id, secret, kind, number, created_at, state })
 }
 
 /// Binds a ciphertext to its entry, so that nobody who can write to the store can swap keys between entries.

@@ -4,6 +4,8 @@
 pub mod mongodb;
 /// One SQLite file.
 pub mod sqlite;
+/// A store that is timed.
+pub mod watched;
 
 /// Why a store cannot be opened.
 mod open_error;

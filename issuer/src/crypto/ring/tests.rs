@@ -54,6 +54,8 @@ async fn the_first_start_makes_the_keys_and_later_ones_find_them() {
     }
     let second = open(&store, &master, Some(SigningAlgorithm::Es256)).await.unwrap();
     assert_eq!(shown(&first), shown(&second));
+    assert_eq!(second.newest_made().len(), 3, "one of each kind");
+    assert_eq!(first.newest_made(), second.newest_made());
     let other_algorithm = open(&store, &master, Some(SigningAlgorithm::EdDsa)).await.unwrap();
     assert_eq!(other_algorithm.signing().count(), 2, "the older key still verifies");
 }

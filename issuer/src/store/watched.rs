@@ -1,0 +1,93 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::keys::SealedKey;
+use crate::domain::password::PasswordHash;
+use crate::domain::ports::{
+    Exchanged, InsertUserError, Keys, Opened, PasswordChanged, Roles, Sessions, StoreError, StoreHealth,
+    Users,
+};
+use crate::domain::role::{Role, RoleName};
+use crate::domain::session::{Session, SessionCursor};
+use crate::domain::user::{Account, User};
+use crate::domain::username::LoginName;
+use crate::telemetry::Stopwatch;
+
+/// A store whose operations are timed, and which otherwise is the store within.
+pub struct Watched<S> {
+    store: S,
+    watch: Arc<dyn StoreWatch>,
+}
+
+/// Hears how long a store took.
+pub trait StoreWatch: Send + Sync {
+    /// `operation`, such as `users.insert`, has come to its end, well or not.
+    fn took(&self, operation: &'static str, time: Duration);
+}
+
+impl<S> Watched<S> {
+    /// Watches `store`.
+    pub fn new(store: S, watch: Arc<dyn StoreWatch>) -> Self {
+        Self { store, watch }
+    }
+
+    async fn timed<T>(&self, operation: &'static str, work: impl Future<Output = T>) -> T {
+        let stopwatch = Stopwatch::start();
+        let done = work.await;
+        self.watch.took(operation, stopwatch.elapsed());
+        done
+    }
+}
+
+/// Passes every method of a port on. A method of a port that has no line below does not compile.
+macro_rules! pass_on {
+    ($name:literal as $port:ident {
+        $(fn $method:ident(&self $(, $argument:ident: $kind:ty)*) -> $result:ty;)*
+    }) => {
+        #[async_trait]
+        impl<S: $port> $port for Watched<S> {
+            $(async fn $method(&self $(, $argument: $kind)*) -> $result {
+                let work = self.store.$method($($argument),*);
+                self.timed(concat!($name, ".", stringify!($method)), work).await
+            })*
+        }
+    };
+}
+
+pass_on!("users" as Users {
+    fn insert(&self, account: &Account) -> Result<(), InsertUserError>;
+    fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
+    fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
+    fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
+    fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
+    fn change_password(&self, id: UserId, epoch: u64, new: &PasswordHash, now: Timestamp)
+        -> Result<PasswordChanged, StoreError>;
+});
+
+pass_on!("roles" as Roles {
+    fn ensure(&self, role: &Role) -> Result<(), StoreError>;
+    fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError>;
+});
+
+pass_on!("sessions" as Sessions {
+    fn open(&self, session: &Session) -> Result<Opened, StoreError>;
+    fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError>;
+    fn end(&self, id: SessionId) -> Result<bool, StoreError>;
+    fn end_all(&self, user: UserId) -> Result<(), StoreError>;
+    fn page(&self, user: UserId, after: Option<SessionCursor>, limit: u32, now: Timestamp)
+        -> Result<Vec<Session>, StoreError>;
+});
+
+pass_on!("keys" as Keys {
+    fn all(&self) -> Result<Vec<SealedKey>, StoreError>;
+    fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError>;
+});
+
+pass_on!("health" as StoreHealth {
+    fn ping(&self) -> Result<(), StoreError>;
+});

@@ -10,6 +10,8 @@ mod master_key;
 mod roles;
 /// Which store, and its ports.
 mod stores;
+/// What the store and the password pool tell the metrics.
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use crate::domain::register::Register;
 use crate::domain::session::SessionLimits;
 use crate::http::routes::Parts;
 use crate::store::OpenError;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::with_causes;
 
 /// The issuer, ready to work.
@@ -111,14 +114,16 @@ impl App {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StartError> {
-        let stores = Stores::open(&config.store).await?;
+        let metrics = Arc::new(Metrics::new());
+        let stores = Stores::open(&config.store, metrics.clone()).await?;
         roles::ensure(&*stores.roles, &config.roles).await.map_err(OpenError::from)?;
         let signing = signing(&config.token);
         let master_key = master_key::of(&config.store, &*random)?;
         let algorithm = signing.ring_algorithm();
         let ring = KeyRing::open(&*stores.keys, &master_key, algorithm, &*clock, &*random).await?;
         let signer = Arc::new(Signer::new(&ring, &signing, signer_settings(&config.token))?);
-        let pool = Pool::start(pool_settings(&config.password)).map_err(StartError::Pool)?;
+        let pool = Pool::start_watched(pool_settings(&config.password), metrics.clone());
+        let pool = pool.map_err(StartError::Pool)?;
         let hasher = Arc::new(BcryptHasher::new(pool, &ring, config.password.cost, random.clone())?);
         let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone())?);
 
@@ -166,7 +171,7 @@ impl App {
             users: stores.users,
             roles: stores.roles,
             sessions: stores.sessions,
-            clock,
+            clock: clock.clone(),
         });
         let parts = Parts {
             register: register.clone(),
@@ -177,8 +182,12 @@ impl App {
             change_password,
             authenticate,
             jwks: signer,
+            issuer: config.token.issuer.clone(),
             store: stores.health,
             random,
+            clock,
+            metrics,
+            keys_made: ring.newest_made(),
             trusted_hops: config.server.trusted_hops,
             management_token: config.server.management_token.clone().map(Arc::new),
             flows: TaskTracker::new(),

@@ -5,6 +5,7 @@ use crate::domain::ports::{Keys, Roles, Sessions, StoreHealth, Users};
 use crate::store::OpenError;
 use crate::store::mongodb::MongoStore;
 use crate::store::sqlite::SqliteStore;
+use crate::store::watched::{StoreWatch, Watched};
 
 /// One store, seen through its ports.
 pub(super) struct Stores {
@@ -17,15 +18,23 @@ pub(super) struct Stores {
 
 impl Stores {
     /// Opens the store that the configuration names.
-    pub(super) async fn open(settings: &config::Store) -> Result<Self, OpenError> {
+    pub(super) async fn open(
+        settings: &config::Store,
+        watch: Arc<dyn StoreWatch>,
+    ) -> Result<Self, OpenError> {
         match settings {
-            config::Store::Sqlite { path, .. } => Ok(Self::of(SqliteStore::open(path).await?)),
-            config::Store::MongoDb { url, .. } => Ok(Self::of(MongoStore::connect(url.expose()).await?)),
+            config::Store::Sqlite { path, .. } => Ok(Self::of(SqliteStore::open(path).await?, watch)),
+            config::Store::MongoDb { url, .. } => {
+                Ok(Self::of(MongoStore::connect(url.expose()).await?, watch))
+            }
         }
     }
 
-    fn of<S: Users + Roles + Sessions + Keys + StoreHealth + 'static>(store: S) -> Self {
-        let store = Arc::new(store);
+    fn of<S: Users + Roles + Sessions + Keys + StoreHealth + 'static>(
+        store: S,
+        watch: Arc<dyn StoreWatch>,
+    ) -> Self {
+        let store = Arc::new(Watched::new(store, watch));
         Self {
             users: store.clone(),
             roles: store.clone(),

@@ -9,6 +9,7 @@ use super::bearer::Bearer;
 use super::body::Body;
 use super::edge::Seen;
 use super::flows::Flows;
+use super::metrics::outcome;
 use super::problem::Problem;
 use super::reason::Reason;
 use super::tokens::TokenAnswer;
@@ -19,6 +20,7 @@ use crate::domain::password::Password;
 use crate::domain::register::{NewUserRequest, Register};
 use crate::domain::role::Permission;
 use crate::domain::user::User;
+use crate::telemetry::metrics::Metrics;
 
 /// The front door: accounts, logging in, and who a token belongs to.
 pub(super) struct AuthApi {
@@ -26,6 +28,7 @@ pub(super) struct AuthApi {
     pub(super) registration_open: bool,
     pub(super) login: Arc<Login>,
     pub(super) authenticate: Arc<Authenticate>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) flows: Flows,
 }
 
@@ -51,7 +54,13 @@ impl AuthApi {
             password: Password::new(body.password),
             username: body.username,
         };
-        let user = self.flows.to_the_end(async move { register.register(request, &context).await }).await??;
+        let metrics = self.metrics.clone();
+        let flow = async move {
+            let done = register.register(request, &context).await.map_err(Problem::from);
+            metrics.registration(outcome(&done));
+            done
+        };
+        let user = self.flows.to_the_end(flow).await??;
         seen.note(user.id);
         Ok(RegisterAnswer::Created(Json(user.into())))
     }
@@ -68,7 +77,13 @@ impl AuthApi {
     ) -> Result<Json<TokenAnswer>, Problem> {
         let (login, context) = (self.login.clone(), context.clone());
         let request = body.request()?;
-        let tokens = self.flows.to_the_end(async move { login.login(request, &context).await }).await??;
+        let metrics = self.metrics.clone();
+        let flow = async move {
+            let done = login.login(request, &context).await.map_err(Problem::from);
+            metrics.login(outcome(&done));
+            done
+        };
+        let tokens = self.flows.to_the_end(flow).await??;
         seen.note(tokens.user);
         Ok(Json(tokens.into()))
     }

@@ -13,6 +13,7 @@ use crate::domain::clock::{Random, random_uuid};
 use crate::domain::context::RequestContext;
 use crate::domain::ids::UserId;
 use crate::telemetry::Stopwatch;
+use crate::telemetry::metrics::Metrics;
 
 /// What is the same for every request: its id, its client's address, its deadline, its log line, and that whatever goes
 /// wrong in it, a panic too, leaves as a problem.
@@ -20,6 +21,7 @@ use crate::telemetry::Stopwatch;
 pub(super) struct Edge {
     pub(super) trusted_hops: usize,
     pub(super) random: Arc<dyn Random>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Who turned out to be calling; noted by whoever finds out, read for the log line.
@@ -62,6 +64,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         request.set_data(seen);
         let response = self.answer(request).instrument(span.clone()).await;
         let response = span.in_scope(|| finish(response, &context.request_id));
+        self.edge.metrics.request(route(&response), response.status().as_u16());
         line.end(&response);
         Ok(response)
     }
@@ -180,7 +183,7 @@ mod tests {
     use crate::telemetry::subscriber;
 
     fn edge() -> Edge {
-        Edge { trusted_hops: 0, random: Arc::new(SystemRandom) }
+        Edge { trusted_hops: 0, random: Arc::new(SystemRandom), metrics: Arc::new(Metrics::new()) }
     }
 
     async fn ask(inner: impl Endpoint) -> (Response, Value) {

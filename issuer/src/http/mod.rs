@@ -14,6 +14,8 @@ mod docs;
 mod health;
 /// `/.well-known/jwks.json`.
 mod keys;
+/// `/.well-known/oauth-authorization-server`.
+mod metadata;
 /// `/auth/change-password`.
 mod password;
 /// `/auth/refresh`, `/auth/logout*`, `/auth/sessions*`.
@@ -21,6 +23,8 @@ mod sessions;
 
 /// What is on the management listener alone, and the token that guards it.
 mod management;
+/// `/metrics`.
+mod metrics;
 
 /// The methods a path takes, where it refused another.
 mod allow;

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Route, get};
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,17 +15,21 @@ use super::flows::Flows;
 use super::health::HealthApi;
 use super::keys::KeysApi;
 use super::management::{Guard, Ready, live};
+use super::metadata::MetadataApi;
+use super::metrics::Scrape;
 use super::password::PasswordApi;
 use super::sessions::SessionsApi;
 use crate::config::Secret;
 use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
-use crate::domain::clock::Random;
+use crate::domain::clock::{Clock, Random};
+use crate::domain::keys::KeyKind;
 use crate::domain::login::Login;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::ports::{Jwks, StoreHealth};
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
+use crate::telemetry::metrics::Metrics;
 
 /// What the two listeners need; made by the application.
 pub struct Parts {
@@ -43,10 +49,18 @@ pub struct Parts {
     pub authenticate: Arc<Authenticate>,
     /// The public keys.
     pub jwks: Arc<dyn Jwks>,
+    /// The claim `iss`.
+    pub issuer: String,
     /// Whether the store answers.
     pub store: Arc<dyn StoreHealth>,
     /// For request ids.
     pub random: Arc<dyn Random>,
+    /// For the age of keys.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted and measured.
+    pub metrics: Arc<Metrics>,
+    /// When the newest key of each kind was made.
+    pub keys_made: Vec<(KeyKind, Timestamp)>,
     /// How many proxies in front are believed.
     pub trusted_hops: usize,
     /// The bearer of the management listener.
@@ -64,14 +78,42 @@ impl Parts {
     /// - `/auth/register`, `/auth/login`, `/auth/me`, `/auth/validate`;
     /// - `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions`, `/auth/sessions/{sid}`;
     /// - `/auth/change-password`;
-    /// - `/.well-known/jwks.json`, `/health`.
+    /// - `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `/health`.
     pub fn public(&self) -> impl Endpoint + 'static {
+        let operations = self.operations();
+        let pages = public_pages(&operations);
+        let allow = Allow::of::<Operations>(&paths(&pages));
+        let routes = readable(pages).nest("/", operations).data(self.authenticate.clone());
+        routes.with(allow).with(self.edge())
+    }
+
+    /// The management listener.
+    pub fn management(&self) -> impl Endpoint + 'static {
+        let pages = self.management_pages();
+        let allow = Allow::of::<()>(&paths(&pages));
+        readable(pages).with(Guard(self.management_token.clone())).with(allow).with(self.edge())
+    }
+
+    /// Every route as `METHOD /path`: the public listener's, and the management listener's.
+    pub fn routes(&self) -> [Vec<String>; 2] {
+        let read = |pages: &[Page]| paths(pages).into_iter().map(|path| format!("GET {path}")).collect();
+        let mut public: Vec<String> = read(&public_pages(&self.operations()));
+        for path in Operations::meta().into_iter().flat_map(|api| api.paths) {
+            public.extend(
+                path.operations.iter().map(|operation| format!("{} {}", operation.method, path.path)),
+            );
+        }
+        [public, read(&self.management_pages())]
+    }
+
+    fn operations(&self) -> OpenApiService<Operations, ()> {
         let flows = Flows(self.flows.clone());
         let auth = AuthApi {
             register: self.register.clone(),
             registration_open: self.registration_open,
             login: self.login.clone(),
             authenticate: self.authenticate.clone(),
+            metrics: self.metrics.clone(),
             flows: flows.clone(),
         };
         let sessions = SessionsApi {
@@ -82,35 +124,46 @@ impl Parts {
         let password = PasswordApi { change_password: self.change_password.clone(), flows };
         let keys = KeysApi { jwks: self.jwks.clone() };
         let health = HealthApi { store: self.store.clone() };
-        let operations = OpenApiService::new(
-            (auth, sessions, password, keys, health),
-            "Doorward",
-            env!("CARGO_PKG_VERSION"),
-        );
-        Route::new()
-            .at("/openapi.json", get(docs::specification(operations.spec())))
-            .at("/docs", get(docs::page(operations.swagger_ui_html())))
-            .nest("/", operations)
-            .data(self.authenticate.clone())
-            .with(Allow::of::<(AuthApi, SessionsApi, PasswordApi, KeysApi, HealthApi)>(&[
-                "/openapi.json",
-                "/docs",
-            ]))
-            .with(self.edge())
+        let metadata = MetadataApi { issuer: self.issuer.clone() };
+        let operations: Operations = (auth, sessions, password, keys, metadata, health);
+        OpenApiService::new(operations, "Doorward", env!("CARGO_PKG_VERSION"))
     }
 
-    /// The management listener.
-    pub fn management(&self) -> impl Endpoint + 'static {
+    fn management_pages(&self) -> [Page; 3] {
         let ready = Ready { store: self.store.clone(), draining: self.draining.clone() };
-        Route::new()
-            .at("/health/live", get(live()))
-            .at("/health/ready", get(ready))
-            .with(Guard(self.management_token.clone()))
-            .with(Allow::of::<()>(&["/health/live", "/health/ready"]))
-            .with(self.edge())
+        let scrape = Scrape {
+            metrics: self.metrics.clone(),
+            keys_made: self.keys_made.clone(),
+            clock: self.clock.clone(),
+        };
+        [
+            ("/health/live", live().map_to_response().boxed()),
+            ("/health/ready", ready.boxed()),
+            ("/metrics", scrape.boxed()),
+        ]
     }
 
     fn edge(&self) -> Edge {
-        Edge { trusted_hops: self.trusted_hops, random: self.random.clone() }
+        Edge { trusted_hops: self.trusted_hops, random: self.random.clone(), metrics: self.metrics.clone() }
     }
+}
+
+type Operations = (AuthApi, SessionsApi, PasswordApi, KeysApi, MetadataApi, HealthApi);
+
+/// A path that can be read and nothing else.
+type Page = (&'static str, BoxEndpoint<'static>);
+
+fn public_pages(operations: &OpenApiService<Operations, ()>) -> [Page; 2] {
+    [
+        ("/openapi.json", docs::specification(operations.spec()).map_to_response().boxed()),
+        ("/docs", docs::page(operations.swagger_ui_html()).map_to_response().boxed()),
+    ]
+}
+
+fn paths(pages: &[Page]) -> Vec<&'static str> {
+    pages.iter().map(|(path, _)| *path).collect()
+}
+
+fn readable(pages: impl IntoIterator<Item = Page>) -> Route {
+    pages.into_iter().fold(Route::new(), |routes, (path, page)| routes.at(path, get(page)))
 }

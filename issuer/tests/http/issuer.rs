@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_issuer::app::App;
 use doorward_issuer::app::listen::Listeners;
 use doorward_issuer::config::{Config, LogFormat};
@@ -23,6 +25,8 @@ pub(crate) struct Issuer {
     pub(crate) public: SocketAddr,
     pub(crate) management: SocketAddr,
     pub(crate) clock: Arc<MovableClock>,
+    /// `METHOD /path` of the public listener, and of the management listener.
+    pub(crate) routes: [Vec<String>; 2],
     folder: tempfile::TempDir,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -45,8 +49,8 @@ impl Issuer {
             let clock = clock.clone();
             move || run(&config, clock, &ready, ended)
         });
-        let (public, management) = started.recv().expect("the issuer starts");
-        Self { public, management, clock, folder, end: Some(end), thread: Some(thread) }
+        let (public, management, routes) = started.recv().expect("the issuer starts");
+        Self { public, management, clock, routes, folder, end: Some(end), thread: Some(thread) }
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -121,6 +125,20 @@ impl Clock for MovableClock {
     }
 }
 
+/// What a token says.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+/// `GET /metrics`, without a token.
+#[track_caller]
+pub(crate) fn metrics(issuer: &Issuer) -> String {
+    let answer = send(issuer.management, "GET /metrics", &[], b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
+}
+
 /// Everything that any issuer of this test program logged so far.
 pub(crate) fn logged() -> String {
     String::from_utf8_lossy(&logs().0.lock().unwrap()).into_owned()
@@ -169,14 +187,15 @@ pub(crate) fn config(database: &std::path::Path, settings: &[(&str, &str)]) -> C
 fn run(
     config: &Config,
     clock: Arc<MovableClock>,
-    ready: &mpsc::Sender<(SocketAddr, SocketAddr)>,
+    ready: &mpsc::Sender<(SocketAddr, SocketAddr, [Vec<String>; 2])>,
     ended: oneshot::Receiver<()>,
 ) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let app = App::open_with(config, clock, Arc::new(SystemRandom)).await.unwrap();
         let listeners = Listeners::bind(&config.server).await.unwrap();
-        ready.send((listeners.public_address, listeners.management_address)).unwrap();
+        let routes = app.parts.routes();
+        ready.send((listeners.public_address, listeners.management_address, routes)).unwrap();
         listeners.run(&app.parts, async { drop(ended.await) }).await.unwrap();
     });
 }

@@ -7,7 +7,13 @@ mod wire;
 
 /// What every answer has in common, and what the log says about it.
 mod hygiene;
+/// What software finds out by itself.
+mod metadata;
+/// What is counted and measured.
+mod metrics;
 /// One test per way to be refused.
 mod problems;
+/// Every route with secrets in hand, and then a look for them where none may be.
+mod redaction;
 /// One test per route.
 mod routes;

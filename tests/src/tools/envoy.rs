@@ -35,9 +35,10 @@ fn recent_enough(binary: &PathBuf) -> bool {
     output.is_ok_and(|output| version(&String::from_utf8_lossy(&output.stdout)) >= Some(MINIMUM))
 }
 
-/// From `envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL`.
+/// From `/usr/bin/envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL`.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split('/').nth(1)?.split('.');
+    let (_, version) = text.split_once("version:")?;
+    let mut numbers = version.split('/').nth(1)?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_version_line_is_understood() {
-        assert_eq!(version("\nenvoy  version: 9e558/1.40.0/Clean/RELEASE/BoringSSL\n"), Some((1, 40)));
+        assert_eq!(version("\n/usr/bin/envoy  version: 9e558/1.40.0/Clean/RELEASE/BoringSSL\n"), Some((1, 40)));
         assert_eq!(version("something else"), None);
         assert!(version("no version at all") < Some(MINIMUM));
     }

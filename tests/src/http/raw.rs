@@ -27,6 +27,98 @@ pub fn exchange(address: &str, request: &[u8]) -> Result<Vec<u8>> {
     Ok(answer)
 }
 
+/// A connection that stays open for one request after another.
+#[derive(Debug)]
+pub struct Connection {
+    address: String,
+    reader: BufReader<TcpStream>,
+}
+
+/// An answer on such a connection.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The status line and the headers.
+    pub head: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects to `host:port`.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).map_err(Error::io(format!("connect to {address}")))?;
+        let set = stream.set_read_timeout(Some(Duration::from_secs(20))).and(stream.set_nodelay(true));
+        set.map_err(Error::io("set up a connection"))?;
+        Ok(Self { address: address.to_owned(), reader: BufReader::new(stream) })
+    }
+
+    /// Connects anew, for after an answer that closes the connection.
+    ///
+    /// # Errors
+    /// When nobody listens there any more.
+    pub fn reopen(&mut self) -> Result<()> {
+        *self = Self::open(&self.address)?;
+        Ok(())
+    }
+
+    /// Sends bytes and does not wait for an answer.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.reader.get_mut().write_all(bytes).map_err(Error::io(format!("write to {}", self.address)))
+    }
+
+    /// Waits for the next answer.
+    ///
+    /// # Errors
+    /// When the connection breaks, or there is no whole answer within twenty seconds.
+    pub fn answer(&mut self) -> Result<Answer> {
+        let failed = || Error::io(format!("read from {}", self.address));
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if self.reader.read_until(b'\n', &mut head).map_err(failed())? == 0 {
+                return Err(Error::unexpected(&self.address, "it closed the connection without an answer"));
+            }
+        }
+        let status = status(&head).ok_or_else(|| Error::unexpected(&self.address, "no status line"))?;
+        let mut body = Vec::new();
+        (&mut self.reader).take(content_length(&head)).read_to_end(&mut body).map_err(failed())?;
+        Ok(Answer { status, head: String::from_utf8_lossy(&head).into_owned(), body })
+    }
+
+    /// Sends bytes and waits for the answer.
+    ///
+    /// # Errors
+    /// As [`Connection::write`] and [`Connection::answer`].
+    pub fn send(&mut self, bytes: &[u8]) -> Result<Answer> {
+        self.write(bytes)?;
+        self.answer()
+    }
+}
+
+impl Answer {
+    /// The first value of a header, whose name is given in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
+    /// The reason in a problem body; empty when it is none.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let kind = problem["type"].as_str().unwrap_or_default();
+        kind.strip_prefix("urn:doorward:problem:").unwrap_or_default().to_owned()
+    }
+}
+
 /// The status code of an HTTP/1.1 answer.
 #[must_use]
 pub fn status(answer: &[u8]) -> Option<u16> {

@@ -14,6 +14,8 @@ pub struct Received {
     pub head: Vec<u8>,
     /// The body, without chunk framing.
     pub body: Vec<u8>,
+    /// The trailers after a chunked body, line by line as they arrived.
+    pub trailers: Vec<u8>,
 }
 
 impl Received {
@@ -164,16 +166,19 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Received>> {
         }
     }
     head.truncate(head.len() - 4);
-    let mut request = Received { head, body: Vec::new() };
+    let mut request = Received { head, body: Vec::new(), trailers: Vec::new() };
     let length = request
         .header("content-length")
         .first()
         .and_then(|value| String::from_utf8_lossy(value).parse().ok());
-    request.body = match length {
-        Some(length) => read_exactly(reader, length)?,
-        None if !request.header("transfer-encoding").is_empty() => read_chunks(reader)?,
-        None => Vec::new(),
-    };
+    match length {
+        Some(length) => request.body = read_exactly(reader, length)?,
+        None if !request.header("transfer-encoding").is_empty() => {
+            request.body = read_chunks(reader)?;
+            request.trailers = read_trailers(reader)?;
+        }
+        None => {}
+    }
     Ok(Some(request))
 }
 
@@ -183,10 +188,23 @@ fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
-        body.extend(read_exactly(reader, size)?);
-        reader.read_line(&mut line)?;
         if size == 0 {
             return Ok(body);
+        }
+        body.extend(read_exactly(reader, size)?);
+        reader.read_line(&mut line)?;
+    }
+}
+
+/// Everything up to the empty line.
+fn read_trailers(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut trailers = Vec::new();
+    loop {
+        let start = trailers.len();
+        reader.read_until(b'\n', &mut trailers)?;
+        if trailers[start..].trim_ascii().is_empty() {
+            trailers.truncate(start);
+            return Ok(trailers);
         }
     }
 }

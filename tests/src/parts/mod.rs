@@ -6,6 +6,8 @@ pub mod echo;
 pub mod envoy;
 /// The issuer on either store.
 pub mod issuer;
+/// A server of public keys that does as it is told: answers, fails, or lets wait.
+pub mod key_server;
 /// MongoDB as a replica set of one.
 pub mod mongod;
 /// RabbitMQ in a directory of its own.
@@ -16,6 +18,7 @@ pub mod user_service;
 pub use echo::{Echo, Received};
 pub use envoy::Envoy;
 pub use issuer::{Issuer, Store};
+pub use key_server::{Answer, KeyServer};
 pub use mongod::Mongod;
 pub use rabbitmq::Rabbitmq;
 pub use user_service::UserService;

@@ -48,7 +48,10 @@ mod tests {
 
     #[test]
     fn the_version_line_is_understood() {
-        assert_eq!(version("\n/usr/bin/envoy  version: 9e558/1.40.0/Clean/RELEASE/BoringSSL\n"), Some((1, 40)));
+        assert_eq!(
+            version("\n/usr/bin/envoy  version: 9e558/1.40.0/Clean/RELEASE/BoringSSL\n"),
+            Some((1, 40))
+        );
         assert_eq!(version("something else"), None);
         assert!(version("no version at all") < Some(MINIMUM));
     }

@@ -2,20 +2,41 @@
 //!
 //! One binary, so that it is linked once. Every test brings up its own parts on its own ports with its own data.
 
+/// Attacks that have worked on somebody, with nothing in front of the plugin that would stop them first.
+mod attacks {
+    /// Headers that lie, that are not text, or that take others away.
+    mod headers;
+    /// Requests that wait for keys.
+    mod held;
+    /// Ways around a rule by spelling a path.
+    mod paths;
+    /// Tokens by people who know how verifiers have been fooled.
+    mod tokens;
+}
 /// What the parts leave behind when they are killed: nothing.
 mod cleanup;
 /// What Envoy says to a configuration that is wrong.
 mod configuration;
+/// The plugin beside Envoy's own filter, and the host's cryptography beside ours.
+mod differential;
 /// The example service behind the gate.
 mod example_service;
 /// Protected headers from clients never arrive.
 mod headers;
+/// Keys: fetched, exchanged, waited for, kept, and forgotten.
+mod keys;
 /// Register, log in, pass the gate.
 mod light;
+/// Counters, log lines, shadow mode, and what special clients get.
+mod operators;
 /// The issuer's refusals, seen through the gate.
 mod refusals;
+/// What becomes of a session after the login.
+mod sessions;
 /// MongoDB under the issuer, and MongoDB gone.
 mod stores;
+/// `docs/threats.md` names tests that exist, and says why the plugin is strict.
+mod threats;
 /// The TLS listener.
 mod tls;
 /// Tokens that must not pass.
@@ -25,10 +46,24 @@ mod tokens;
 mod support {
     /// A gateway whose upstreams are all recorders, trusting a key of ours.
     pub(crate) mod bare;
+    /// What can be done to a token.
+    pub(crate) mod edits;
+    /// An Envoy with listeners of any kind.
+    pub(crate) mod gateway;
+    /// A gateway whose keys come from a server that does as it is told.
+    pub(crate) mod keyed;
+    /// Tokens by the thousand.
+    pub(crate) mod mutation;
     /// A key pair that is not the issuer's, for tokens of any shape.
     pub(crate) mod own_key;
     /// Reading problem bodies.
     pub(crate) mod problem;
+    /// Plugin settings for gateways of any kind, and claims that fit them.
+    pub(crate) mod settings;
+    /// Keys of every algorithm, for tokens of any shape.
+    pub(crate) mod signer;
+    /// Where the plugin is stricter than Envoy's own filter on purpose.
+    pub(crate) mod stricter;
     /// A whole stack, and users who act on it.
     pub(crate) mod whole;
 }

@@ -1,0 +1,140 @@
+//! A server of public keys that does as it is told: answers, fails, or lets wait. It counts who asks, and when.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::{Error, Result};
+
+/// What a request for a path gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// This document, with status 200.
+    Document(String),
+    /// This status and nothing else.
+    Status(u16),
+    /// Nothing for now: the request waits until there is another answer for its path.
+    Wait,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answers: HashMap<String, Answer>,
+    asked: Vec<(String, Instant)>,
+    stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The server on a port of its own, until it is dropped.
+#[derive(Debug)]
+pub struct KeyServer {
+    shared: Arc<Shared>,
+    port: u16,
+}
+
+impl KeyServer {
+    /// Starts one that has no answer for anything: 404.
+    ///
+    /// # Errors
+    /// When no socket is to be had.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
+        let port = listener.local_addr().map_err(Error::io("listen"))?.port();
+        let shared = Arc::new(Shared::default());
+        let for_thread = Arc::clone(&shared);
+        std::thread::spawn(move || accept(&listener, &for_thread));
+        Ok(Self { shared, port })
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on this is the answer for this path, also to those who wait already.
+    pub fn answer(&self, path: &str, answer: Answer) {
+        self.shared.lock().answers.insert(path.to_owned(), answer);
+        self.shared.changed.notify_all();
+    }
+
+    /// When each request for this path came.
+    #[must_use]
+    pub fn asked(&self, path: &str) -> Vec<Instant> {
+        self.shared.lock().asked.iter().filter(|(asked, _)| asked == path).map(|(_, at)| *at).collect()
+    }
+}
+
+impl Drop for KeyServer {
+    fn drop(&mut self) {
+        self.shared.lock().stopped = true;
+        self.shared.changed.notify_all();
+        // Wakes the thread that accepts, so that it sees the order.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the request, and waits until there is an answer for it; `None` when the server stops.
+    #[expect(clippy::disallowed_methods, reason = "tests look at the real time between real requests")]
+    fn take(&self, path: &str) -> Option<Answer> {
+        let mut state = self.lock();
+        state.asked.push((path.to_owned(), Instant::now()));
+        loop {
+            if state.stopped {
+                return None;
+            }
+            match state.answers.get(path) {
+                Some(Answer::Wait) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Some(answer) => return Some(answer.clone()),
+                None => return Some(Answer::Status(404)),
+            }
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming().filter_map(io::Result::ok) {
+        if shared.lock().stopped {
+            return;
+        }
+        let shared = Arc::clone(shared);
+        // A connection that breaks is the other side's business.
+        std::thread::spawn(move || serve(&stream, &shared).ok());
+    }
+}
+
+fn serve(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(request_line) = lines.next().transpose()? {
+        while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+        let Some(answer) = request_line.split(' ').nth(1).and_then(|path| shared.take(path)) else {
+            return Ok(());
+        };
+        let (status, document) = match answer {
+            Answer::Document(document) => (200, document),
+            Answer::Status(status) => (status, String::new()),
+            Answer::Wait => return Ok(()),
+        };
+        let head = format!(
+            "HTTP/1.1 {status} As told\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            document.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(document.as_bytes())?;
+    }
+    Ok(())
+}

@@ -16,7 +16,7 @@ impl Allow {
             let methods: Vec<&str> =
                 path.operations.iter().map(|operation| operation.method.as_str()).collect();
             let methods = HeaderValue::from_str(&methods.join(", ").replace("GET", "GET, HEAD")).ok()?;
-            Some((route_pattern(&path.path), methods))
+            Some((shape(&path.path), methods))
         });
         let read_only =
             read_only.iter().map(|path| ((*path).to_owned(), HeaderValue::from_static("GET, HEAD")));
@@ -24,9 +24,12 @@ impl Allow {
     }
 }
 
-/// `/users/{id}`, as OpenAPI writes it, is `/users/:id` to the router.
-fn route_pattern(path: &str) -> String {
-    path.replace('{', ":").replace('}', "")
+/// A path's pattern without the names in it: OpenAPI writes `/users/{id}`, and the router's own name for it is
+/// `/users/:param0`.
+fn shape(pattern: &str) -> String {
+    let segments =
+        pattern.split('/').map(|segment| if segment.starts_with([':', '{']) { ":" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 impl<E: Endpoint> Middleware<E> for Allow {
@@ -52,8 +55,10 @@ impl<E: Endpoint> Endpoint for AllowEndpoint<E> {
             Err(error) => error.into_response(),
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            let methods =
-                response.data::<PathPattern>().and_then(|pattern| self.allow.0.get(&*pattern.0)).cloned();
+            let methods = response
+                .data::<PathPattern>()
+                .and_then(|pattern| self.allow.0.get(&shape(&pattern.0)))
+                .cloned();
             response.headers_mut().extend(methods.map(|methods| (header::ALLOW, methods)));
         }
         Ok(response)

@@ -17,3 +17,5 @@ mod problems;
 mod redaction;
 /// One test per route.
 mod routes;
+/// What becomes of a session after the login, and changing the password.
+mod sessions;

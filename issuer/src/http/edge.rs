@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, IntoResponse, Middleware, PathPattern, Request, Response, Result};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use tracing::Instrument;
 
+use super::known::RouteName;
 use super::peer::client_address;
 use super::problem::{Problem, render};
 use crate::domain::clock::{Random, random_uuid};
@@ -132,7 +133,7 @@ impl Line {
         Self { method, request_id, seen, stopwatch: Stopwatch::start(), ended: false }
     }
 
-    /// With the pattern of the route, never the path: a path may hold anything.
+    /// With the name of the route, never the path: a path may hold anything.
     fn end(mut self, response: &Response) {
         self.ended = true;
         tracing::info!(
@@ -149,12 +150,7 @@ impl Line {
 }
 
 fn route(response: &Response) -> &str {
-    // A path that no operation has matches the empty pattern around all of them.
-    response
-        .data::<PathPattern>()
-        .map(|pattern| &*pattern.0)
-        .filter(|pattern| !pattern.is_empty())
-        .unwrap_or("-")
+    response.data::<RouteName>().map_or("-", |name| &name.0)
 }
 
 impl Drop for Line {

@@ -26,12 +26,12 @@ mod management;
 /// `/metrics`.
 mod metrics;
 
-/// The methods a path takes, where it refused another.
-mod allow;
 /// Around every request: its id, its deadline, its log line, and what happens to a panic.
 mod edge;
 /// Flows that outlive their request.
 mod flows;
+/// What every path is called, and the methods it takes.
+mod known;
 /// The client's address, behind proxies.
 mod peer;
 

@@ -7,13 +7,13 @@ use poem_openapi::{OpenApi, OpenApiService};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::allow::Allow;
 use super::auth::AuthApi;
 use super::docs;
 use super::edge::Edge;
 use super::flows::Flows;
 use super::health::HealthApi;
 use super::keys::KeysApi;
+use super::known::Known;
 use super::management::{Guard, Ready, live};
 use super::metadata::MetadataApi;
 use super::metrics::Scrape;
@@ -82,16 +82,16 @@ impl Parts {
     pub fn public(&self) -> impl Endpoint + 'static {
         let operations = self.operations();
         let pages = public_pages(&operations);
-        let allow = Allow::of::<Operations>(&paths(&pages));
+        let known = Known::of::<Operations>(&paths(&pages));
         let routes = readable(pages).nest("/", operations).data(self.authenticate.clone());
-        routes.with(allow).with(self.edge())
+        routes.with(known).with(self.edge())
     }
 
     /// The management listener.
     pub fn management(&self) -> impl Endpoint + 'static {
         let pages = self.management_pages();
-        let allow = Allow::of::<()>(&paths(&pages));
-        readable(pages).with(Guard(self.management_token.clone())).with(allow).with(self.edge())
+        let known = Known::of::<()>(&paths(&pages));
+        readable(pages).with(Guard(self.management_token.clone())).with(known).with(self.edge())
     }
 
     /// Every route as `METHOD /path`: the public listener's, and the management listener's.

@@ -58,7 +58,7 @@ impl Metrics {
         self.registrations.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// A request was answered. `route` is the pattern of the route, never the path.
+    /// A request was answered. `route` is the name of the route, never the path.
     pub fn request(&self, route: &str, status: u16) {
         let class = match status {
             100..200 => "1xx",
@@ -136,7 +136,7 @@ mod tests {
         metrics.login("success");
         metrics.login("success");
         metrics.registration("email_taken");
-        metrics.request("/auth/sessions/:sid", 404);
+        metrics.request("/auth/sessions/{sid}", 404);
         metrics.passwords_waiting(7);
         metrics.password_waited(Duration::from_millis(20));
         metrics.store_took("users.insert", Duration::from_micros(300));
@@ -145,7 +145,7 @@ mod tests {
         for line in [
             r#"doorward_issuer_logins_total{outcome="success"} 2"#,
             r#"doorward_issuer_registrations_total{outcome="email_taken"} 1"#,
-            r#"doorward_issuer_http_requests_total{route="/auth/sessions/:sid",status="4xx"} 1"#,
+            r#"doorward_issuer_http_requests_total{route="/auth/sessions/{sid}",status="4xx"} 1"#,
             "doorward_issuer_password_queue_length 7",
             r#"doorward_issuer_password_wait_seconds_bucket{le="0.01"} 0"#,
             r#"doorward_issuer_password_wait_seconds_bucket{le="0.05"} 1"#,

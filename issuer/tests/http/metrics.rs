@@ -37,8 +37,9 @@ fn exposed(text: &str) -> Metrics {
         let name =
             ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         let (_, known) = metrics.get_mut(name).unwrap_or_else(|| panic!("{line} has no type"));
-        let labels = labels.split(['"', '{', '}', ',', '=']).filter(|part| !part.is_empty()).step_by(2);
-        known.extend(labels.filter(|label| *label != "le").map(str::to_owned));
+        // Outside the quotes there are names, `=`, `,` and the closing brace.
+        let labels = labels.split('"').step_by(2).map(|name| name.trim_matches([',', '=', '}']));
+        known.extend(labels.filter(|name| !["", "le"].contains(name)).map(str::to_owned));
     }
     metrics
 }
@@ -60,7 +61,8 @@ fn outcomes_routes_and_statuses_are_counted() {
     for password in ["wrong", "wrong again"] {
         issuer.post("/auth/login", &json!({"email": "a@b.com", "password": password}));
     }
-    issuer.get("/somewhere");
+    send(issuer.public, "DELETE /auth/sessions/a@b.com", &[], b"");
+    issuer.get("/somewhere/a@b.com");
     let counted = [
         r#"doorward_issuer_registrations_total{outcome="success"} 1"#,
         r#"doorward_issuer_registrations_total{outcome="email_taken"} 1"#,
@@ -68,6 +70,7 @@ fn outcomes_routes_and_statuses_are_counted() {
         r#"doorward_issuer_logins_total{outcome="invalid_credentials"} 2"#,
         r#"doorward_issuer_http_requests_total{route="/auth/login",status="2xx"} 1"#,
         r#"doorward_issuer_http_requests_total{route="/auth/login",status="4xx"} 2"#,
+        r#"doorward_issuer_http_requests_total{route="/auth/sessions/{sid}",status="4xx"} 1"#,
         r#"doorward_issuer_http_requests_total{route="-",status="4xx"} 1"#,
         r#"doorward_issuer_store_seconds_count{operation="users.insert"} 2"#,
         r#"doorward_issuer_store_seconds_count{operation="sessions.open"} 1"#,

@@ -18,7 +18,7 @@ use crate::support::signer::{Signer, jwks};
 use crate::support::stricter::STRICTER;
 
 /// Tokens for each key.
-const TOKENS: usize = 1_500;
+const TOKENS: usize = 1_200;
 const SIGNATURES: usize = 1_200;
 const SEED: u64 = 20_260_101;
 
@@ -27,11 +27,14 @@ const NATIVE: usize = 1;
 
 #[test]
 fn where_native_and_plugin_differ_the_plugin_is_stricter_on_purpose() {
-    let signers = [Signer::es256("k1"), Signer::rs256("r1"), Signer::es384("p1")];
+    let signers = signers();
     let gateway = gateway(&signers);
-    let tokens: Vec<Mutated> =
-        signers.iter().flat_map(|signer| corpus(signer, &signers, TOKENS, SEED)).collect();
-    assert!(tokens.len() >= 4_000);
+    let tokens: Vec<Mutated> = signers
+        .iter()
+        .flat_map(|signer| [corpus(signer, &signers, TOKENS, SEED), signatures(signer, TOKENS / 4, SEED)])
+        .flatten()
+        .collect();
+    assert!(tokens.len() >= 5_000);
 
     let verdicts = ask_all(&gateway, &tokens, &[PLUGIN, NATIVE]);
     let (mut both, mut neither) = (0_usize, 0_usize);
@@ -69,10 +72,11 @@ fn where_native_and_plugin_differ_the_plugin_is_stricter_on_purpose() {
 
 #[test]
 fn the_hosts_cryptography_and_our_own_agree_on_every_signature() {
-    let signers = [Signer::es256("k1"), Signer::rs256("r1"), Signer::es384("p1")];
+    let signers = signers();
     let gateway = gateway(&signers);
-    let tokens: Vec<Mutated> =
-        signers.iter().flat_map(|signer| signatures(signer, SIGNATURES, SEED)).collect();
+    // The host knows nothing of EdDSA.
+    let known = signers.iter().filter(|signer| signer.algorithm != "EdDSA");
+    let tokens: Vec<Mutated> = known.flat_map(|signer| signatures(signer, SIGNATURES, SEED)).collect();
     assert!(tokens.len() >= 3_000);
 
     let verdicts = ask_all(&gateway, &tokens, &[PLUGIN]);
@@ -87,6 +91,10 @@ fn the_hosts_cryptography_and_our_own_agree_on_every_signature() {
     // The plugin did use the host, and what it was compared with did not.
     gateway.wait_for_stat("wasmcustom.doorward_signatures.where.host", u64::try_from(good).unwrap());
     assert_eq!(gateway.stat("wasmcustom.doorward_signatures.where.wasm"), 0);
+}
+
+fn signers() -> [Signer; 4] {
+    [Signer::es256("k1"), Signer::rs256("r1"), Signer::es384("p1"), Signer::ed25519("e1")]
 }
 
 /// The plugin and the native filter side by side, over the same keys, at the same work.
@@ -111,7 +119,7 @@ fn gateway(signers: &[Signer]) -> Gateway {
 
 fn settings(signers: &[Signer]) -> Value {
     let mut provider = provider(inline(&jwks(&signers.iter().collect::<Vec<_>>())));
-    provider["algorithms"] = json!(["ES256", "RS256", "ES384"]);
+    provider["algorithms"] = json!(["ES256", "RS256", "ES384", "EdDSA"]);
     // No token comes near a limit while the test runs.
     provider["clock_skew"] = json!("5m");
     json!({"providers": [provider], "rules": [{"path": "/**", "allow": "authenticated"}]})

@@ -1,12 +1,10 @@
 //! The life of keys: fetched once for all workers, exchanged, kept through outages, waited for, and never made up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use doorward_tests::build::trap;
 use doorward_tests::certificate::Certificate;
 use doorward_tests::parts::Answer;
 use doorward_tests::ports::Port;
-use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 use doorward_tests::wait;
 use serde_json::{Value, json};
@@ -15,6 +13,7 @@ use crate::support::gateway::{Gateway, Listener, Plan, bearer, cluster, head, ty
 use crate::support::keyed::{Keyed, PATH};
 use crate::support::settings::{claims, claims_with, provider, remote, settings};
 use crate::support::signer::{Signer, jwks};
+use crate::support::timed::timed;
 
 const AGE: &str = "wasmcustom.doorward_keys_age_seconds.provider.doorward";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -289,54 +288,4 @@ fn client_tls(name: &str, trusted: &Certificate) -> Value {
             "common_tls_context": {"validation_context": validation},
         },
     })
-}
-
-#[test]
-fn a_crash_closes_the_door_for_a_moment_and_costs_no_fetch() {
-    let workdir = Workdir::new().unwrap();
-    let module = Prepared::from_env().unwrap().programs.plugin_wasm;
-    let module = trap::trapping(&module, workdir.path()).unwrap();
-    let key = Signer::es256("k1");
-    let keyed = Keyed::start_plan(&[(PATH, Answer::Document(jwks(&[&key])))], |clusters| Plan {
-        clusters,
-        module: Some(module),
-        ..Plan::plugin(settings(&[provider(remote(PATH, "5m"))]))
-    });
-    let good = key.token(&claims("ada"));
-    assert_eq!(keyed.gateway.get("/users/ada", &good).status, 200);
-
-    let many: Vec<String> = (0..trap::HEADERS).map(|number| format!("x-{number}: a")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let crashed = keyed.gateway.send("GET /public", &many);
-    assert_eq!(crashed.status, 503, "{crashed:?}");
-
-    // Closed for everybody, the public paths included; then open again without anybody's help.
-    let (opened, took) = timed(|| {
-        wait::until(LIMIT, || {
-            for path in ["/users/ada", "/admin", "/denied"] {
-                let answer = keyed.gateway.send(&format!("GET {path}"), &["x-user-id: evil"]);
-                assert!([401, 403, 503].contains(&answer.status), "{path}: {answer:?}");
-            }
-            let answer = keyed.gateway.get("/users/ada", &good);
-            assert!([200, 503].contains(&answer.status), "{answer:?}");
-            (answer.status == 200).then_some(())
-        })
-    });
-    assert!(opened.is_some());
-    let about_a_second = Duration::from_millis(300)..Duration::from_secs(4);
-    assert!(about_a_second.contains(&took), "{took:?}");
-    assert_eq!(keyed.gateway.arrived(), ["/users/ada"; 2], "nothing passed meanwhile");
-    assert_eq!(keyed.gateway.get("/users/ada", &good).status, 200);
-    assert_eq!(keyed.fetches(), 1, "the new one began with the keys of the old one");
-}
-
-/// What an action brings, and how long it takes.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long real requests are held is what these tests are about"
-)]
-fn timed<T>(action: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
-    let result = action();
-    (result, start.elapsed())
 }

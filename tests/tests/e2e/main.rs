@@ -17,6 +17,8 @@ mod attacks {
 mod cleanup;
 /// What Envoy says to a configuration that is wrong.
 mod configuration;
+/// A crash of the plugin: what it costs, and whom.
+mod crash;
 /// The plugin beside Envoy's own filter, and the host's cryptography beside ours.
 mod differential;
 /// The example service behind the gate.
@@ -64,6 +66,8 @@ mod support {
     pub(crate) mod signer;
     /// Where the plugin is stricter than Envoy's own filter on purpose.
     pub(crate) mod stricter;
+    /// How long something takes.
+    pub(crate) mod timed;
     /// A whole stack, and users who act on it.
     pub(crate) mod whole;
 }

@@ -95,3 +95,30 @@ fn a_client_gone_while_held_leaves_nothing_behind() {
     assert_eq!(keyed.gateway.send("GET /users/ada?next", &[&bearer]).status, 200);
     assert_eq!(keyed.gateway.arrived(), ["/users/ada?stays", "/users/ada?next"]);
 }
+
+#[test]
+fn the_waiting_room_is_bounded() {
+    let (keyed, key) = waiting();
+    let bearer = bearer(&key.token(&claims("ada")));
+    // Four megabytes of heads may wait, and these are five.
+    let ballast = format!("x-ballast: {}", "x".repeat(50_000));
+    let mut connections: Vec<Connection> = (0..100)
+        .map(|_| {
+            let mut connection = keyed.gateway.connect();
+            connection.write(&head("GET /users/ada", &[&bearer, &ballast])).unwrap();
+            connection
+        })
+        .collect();
+    keyed.gateway.wait_for_stat("http.door_0.downstream_rq_total", 100);
+    keyed.release(&jwks(&[&key]));
+    let answers: Vec<(u16, String)> = connections
+        .iter_mut()
+        .map(|connection| connection.answer().unwrap())
+        .map(|answer| (answer.status, answer.reason()))
+        .collect();
+    let served = answers.iter().filter(|(status, _)| *status == 200).count();
+    let refused = answers.iter().filter(|(_, reason)| reason == "keys_unavailable").count();
+    assert_eq!(served + refused, 100, "{answers:?}");
+    assert!(served > 0 && refused >= 10, "{served} served, {refused} refused");
+    assert_eq!(keyed.gateway.arrived().len(), served);
+}

@@ -141,11 +141,11 @@ pub(crate) fn signatures(signer: &Signer, count: usize, seed: u64) -> Vec<Mutate
                 10 => {
                     bytes.truncate(dice.below(bytes.len()));
                     bytes.push(1);
-                    "cut"
+                    "the signature cut"
                 }
                 11 => {
                     bytes.push(u8::try_from(dice.below(256)).unwrap());
-                    "longer"
+                    "a byte more in the signature"
                 }
                 12 => {
                     let (r, s) = bytes.split_at(half);

@@ -7,7 +7,7 @@ use jwt_simple::prelude::RS256KeyPair;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ pub(crate) struct Signer {
 
 enum Pair {
     Ecdsa(Box<EcdsaKeyPair>),
+    Ed25519(Box<Ed25519KeyPair>),
     Rsa(Box<RsaKeyPair>),
 }
 
@@ -36,6 +37,19 @@ impl Signer {
 
     pub(crate) fn es384(kid: &str) -> Self {
         Self::ecdsa(kid, "ES384", "P-384", &ECDSA_P384_SHA384_FIXED_SIGNING)
+    }
+
+    pub(crate) fn ed25519(kid: &str) -> Self {
+        let random = SystemRandom::new();
+        let document = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+        let public = pair.public_key().as_ref().to_vec();
+        let jwk = json!({
+            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid,
+            "x": URL_SAFE_NO_PAD.encode(&public),
+        });
+        let pair = Pair::Ed25519(Box::new(pair));
+        Self { algorithm: "EdDSA", kid: kid.to_owned(), public, jwk, pair, random }
     }
 
     pub(crate) fn rs256(kid: &str) -> Self {
@@ -90,6 +104,7 @@ impl Signer {
     pub(crate) fn signature(&self, input: &[u8]) -> Vec<u8> {
         match &self.pair {
             Pair::Ecdsa(pair) => pair.sign(&self.random, input).unwrap().as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.sign(input).as_ref().to_vec(),
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &self.random, input, &mut signature).unwrap();

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use clap::Args;
-use doorward_tests::build::{programs, wasm};
+use doorward_tests::build::programs::{self, Beside, Ours};
+use doorward_tests::build::wasm;
 use doorward_tests::parts::Mongod;
 use doorward_tests::prepared::{Prepared, Programs};
 use doorward_tests::process::Workdir;
@@ -29,12 +30,12 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     tools::prerequisites::check()?;
     tools::rabbitmq::find(progress)?;
     let mongod = tools::mongod::find(progress)?;
-    let programs = Programs {
-        envoy: tools::envoy::find(progress)?,
-        plugin_wasm: wasm::plugin(options.toolchain.choice(), progress)?,
-        issuer: programs::issuer(progress)?,
-        user_service: programs::user_service(progress)?,
-    };
+    let envoy = tools::envoy::find(progress)?;
+    let plugin_wasm = wasm::plugin(options.toolchain.choice(), progress)?;
+    let whole = !options.args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+    let beside = if whole { Beside::Tests } else { Beside::Nothing };
+    let Ours { issuer, user_service } = programs::build(beside, progress)?;
+    let programs = Programs { envoy, plugin_wasm, issuer, user_service };
 
     let workdir = Workdir::new()?;
     let step = progress.step("starting MongoDB");
@@ -45,11 +46,10 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
 
     progress.say("running the tests");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let one_package = options.args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let status = Command::new(cargo)
         .current_dir(files::root())
         .arg("test")
-        .args((!one_package).then_some("--workspace"))
+        .args(whole.then_some("--workspace"))
         .args(&options.args)
         .envs(prepared.to_env())
         .status()

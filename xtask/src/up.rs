@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use doorward_tests::build::{programs, wasm};
+use doorward_tests::build::programs::{self, Beside, Ours};
+use doorward_tests::build::wasm;
 use doorward_tests::parts::{Mongod, Rabbitmq, Store};
 use doorward_tests::ports::Port;
 use doorward_tests::prepared::{Prepared, Programs};
@@ -90,12 +91,10 @@ fn prepare(options: &Options, progress: Progress) -> Result<Programs, Error> {
         return Ok(Prepared::from_env()?.programs);
     }
     tools::prerequisites::check()?;
-    Ok(Programs {
-        envoy: tools::envoy::find(progress)?,
-        plugin_wasm: wasm::plugin(options.toolchain.choice(), progress)?,
-        issuer: programs::issuer(progress)?,
-        user_service: programs::user_service(progress)?,
-    })
+    let envoy = tools::envoy::find(progress)?;
+    let plugin_wasm = wasm::plugin(options.toolchain.choice(), progress)?;
+    let Ours { issuer, user_service } = programs::build(Beside::Nothing, progress)?;
+    Ok(Programs { envoy, plugin_wasm, issuer, user_service })
 }
 
 /// What `--full` puts under the stack.

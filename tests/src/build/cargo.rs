@@ -17,6 +17,7 @@ pub(super) fn cargo() -> Command {
 struct Message {
     reason: String,
     target: Option<Target>,
+    profile: Option<Profile>,
     #[serde(default)]
     filenames: Vec<PathBuf>,
     executable: Option<PathBuf>,
@@ -27,8 +28,16 @@ struct Target {
     name: String,
 }
 
-/// Runs a build, cargo's own progress visible, and returns the files made for the target of this name.
-pub(super) fn artifact(command: &mut Command, target: &str, extension: &str) -> Result<PathBuf> {
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// What one build made.
+pub(super) struct Built(Vec<Message>);
+
+/// Runs a build, cargo's own progress visible.
+pub(super) fn build(command: &mut Command) -> Result<Built> {
     let shown = format!("{command:?}");
     command.current_dir(files::root()).arg("--message-format=json-render-diagnostics");
     let output =
@@ -36,13 +45,23 @@ pub(super) fn artifact(command: &mut Command, target: &str, extension: &str) -> 
     if !output.status.success() {
         return Err(Error::Command { command: shown, reason: output.status.to_string() });
     }
-    output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
-        .filter(|message| message.reason == "compiler-artifact")
-        .filter(|message| message.target.as_ref().is_some_and(|made| made.name.replace('-', "_") == target))
-        .flat_map(|message| message.executable.into_iter().chain(message.filenames))
-        .find(|file| file.extension().map_or("", |found| found.to_str().unwrap_or_default()) == extension)
-        .ok_or_else(|| Error::unexpected("cargo", format!("it built no {target}")))
+    let messages =
+        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    Ok(Built(messages.filter(|message: &Message| message.reason == "compiler-artifact").collect()))
+}
+
+impl Built {
+    /// The file made for the target of this name; not its tests.
+    pub(super) fn file(&self, target: &str, extension: &str) -> Result<PathBuf> {
+        self.0
+            .iter()
+            .filter(|message| {
+                message.target.as_ref().is_some_and(|made| made.name.replace('-', "_") == target)
+            })
+            .filter(|message| message.profile.as_ref().is_some_and(|profile| !profile.test))
+            .flat_map(|message| message.executable.iter().chain(&message.filenames))
+            .find(|file| file.extension().map_or("", |found| found.to_str().unwrap_or_default()) == extension)
+            .cloned()
+            .ok_or_else(|| Error::unexpected("cargo", format!("it built no {target}")))
+    }
 }

@@ -6,24 +6,35 @@ use crate::Result;
 use crate::build::cargo;
 use crate::progress::Progress;
 
-/// Builds the issuer; the development profile compiles its cryptography with optimisation.
-///
-/// # Errors
-/// When cargo fails; its own messages are on standard error.
-pub fn issuer(progress: Progress) -> Result<PathBuf> {
-    progress.say("building the issuer");
-    cargo::artifact(
-        cargo::cargo().args(["build", "--package", "doorward-issuer", "--bins"]),
-        "doorward_issuer",
-        "",
-    )
+/// Our own programs, built; the development profile compiles their cryptography with optimisation.
+#[derive(Debug)]
+pub struct Ours {
+    /// The issuer.
+    pub issuer: PathBuf,
+    /// The example service.
+    pub user_service: PathBuf,
 }
 
-/// Builds the example service.
+/// What else cargo builds in the same run. Cargo chooses the features of shared crates by what is built together,
+/// so programs that are built alone and tests that are built next would compile most crates twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// The two programs, to be run.
+    Nothing,
+    /// All tests of the workspace.
+    Tests,
+}
+
+/// Builds both programs.
 ///
 /// # Errors
 /// When cargo fails; its own messages are on standard error.
-pub fn user_service(progress: Progress) -> Result<PathBuf> {
-    progress.say("building the example service");
-    cargo::artifact(cargo::cargo().args(["build", "--package", "user-service", "--bins"]), "user_service", "")
+pub fn build(beside: Beside, progress: Progress) -> Result<Ours> {
+    let selection: &[&str] = match beside {
+        Beside::Nothing => &["--package", "doorward-issuer", "--package", "user-service", "--bins"],
+        Beside::Tests => &["--workspace", "--bins", "--tests"],
+    };
+    progress.say("building the issuer and the example service");
+    let built = cargo::build(cargo::cargo().arg("build").args(selection))?;
+    Ok(Ours { issuer: built.file("doorward_issuer", "")?, user_service: built.file("user_service", "")? })
 }

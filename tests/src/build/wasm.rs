@@ -44,7 +44,7 @@ fn compile(toolchain: Toolchain, progress: Progress) -> Result<PathBuf> {
     match (add_target(progress), toolchain) {
         (Ok(()), _) => {
             progress.say("building the plugin");
-            cargo::artifact(cargo::cargo().args(BUILD), "doorward_plugin", "wasm")
+            cargo::build(cargo::cargo().args(BUILD))?.file("doorward_plugin", "wasm")
         }
         (Err(rustup), Toolchain::Rustup) => Err(rustup),
         (Err(rustup), _) => with_distribution(progress).map_err(|distribution| Error::NoWasmToolchain {
@@ -83,7 +83,7 @@ fn with_distribution(progress: Progress) -> Result<PathBuf> {
     command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
     command.env("RUSTFLAGS", "-L /usr/lib/wasm32-wasi").env("CARGO_TARGET_WASM32_WASIP1_LINKER", LINKER);
     command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    cargo::artifact(&mut command, "doorward_plugin", "wasm")
+    cargo::build(&mut command)?.file("doorward_plugin", "wasm")
 }
 
 fn distribution_is_installed() -> bool {

@@ -82,7 +82,7 @@ impl Fixture for Sqlite {
     }
 
     const SMALL_RACES: u32 = 1000;
-    const GREAT_RACES: u32 = 10;
+    const GREAT_RACES: u32 = 20;
 }
 
 /// A database in the real MongoDB; it goes away with the server that was started for the tests.
@@ -122,8 +122,8 @@ impl Fixture for Mongo {
         assert_eq!(changed, 1);
     }
 
-    const SMALL_RACES: u32 = 100;
-    const GREAT_RACES: u32 = 10;
+    const SMALL_RACES: u32 = 200;
+    const GREAT_RACES: u32 = 20;
 }
 
 /// `mongodb://host/?options` with a database between the two.

@@ -114,6 +114,11 @@ impl Refresh {
             }
             Judgement::Repeat(child) => {
                 let user = self.owner(&session).await?;
+                // No write proves here that the family still is what was judged. Had a change of password ended it before
+                // the user was read, this token would carry the new epoch, and outlive its session at the gateway.
+                if self.sessions.by_id(session.id).await?.as_ref() != Some(&session) {
+                    return Ok(None);
+                }
                 Ok(Some(self.grant.tokens(&user, &session, child.token, now).await?))
             }
             Judgement::Reuse => {

@@ -54,6 +54,7 @@ contract! {
     passwords::a_change_of_an_older_epoch_is_superseded,
     passwords::a_login_that_races_with_a_change_does_not_survive_it,
     passwords::an_exchange_that_races_with_a_change_does_not_survive_it,
+    passwords::a_repeat_that_races_with_a_change_is_refused,
     passwords::of_many_changes_at_once_one_happens,
     passwords::the_current_password_has_to_be_right,
     passwords::the_new_password_has_to_be_good,

@@ -1,13 +1,18 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use doorward_issuer::domain::authenticate::AuthError;
 use doorward_issuer::domain::change_password::ChangePasswordError;
 use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, later};
 use doorward_issuer::domain::ids::UserId;
-use doorward_issuer::domain::ports::{PasswordChanged, Sessions as _, Users};
-use doorward_issuer::domain::refresh::RefreshRefusal;
+use doorward_issuer::domain::password::PasswordHash;
+use doorward_issuer::domain::ports::{InsertUserError, PasswordChanged, Sessions as _, StoreError, Users};
+use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
 use doorward_issuer::domain::user::{Account, User, UserStatus};
+use doorward_issuer::domain::username::LoginName;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use crate::fixture::{Fixture, account, hash};
 use crate::issuer::{Issuer, PASSWORD};
@@ -107,6 +112,18 @@ pub(crate) async fn an_exchange_that_races_with_a_change_does_not_survive_it<F: 
     }
 }
 
+pub(crate) async fn a_repeat_that_races_with_a_change_is_refused<F: Fixture>() {
+    let fixture = F::start().await;
+    let issuer = Issuer::on(fixture.open().await, 4).await;
+    let parent = issuer.newcomer("a@b.com").await;
+    issuer.refresh(&parent).await.unwrap();
+    // The same parent once more would get the same child: but between its session and its user comes the change.
+    let users = Arc::new(ChangedBeforeRead(fixture.open().await));
+    let refresh = Refresh { users, ..issuer.refresh };
+    let refused = refresh.refresh(parent.refresh_token.expose()).await;
+    assert!(matches!(refused, Err(RefreshError::Refused(RefreshRefusal::Ended))), "{refused:?}");
+}
+
 pub(crate) async fn of_many_changes_at_once_one_happens<F: Fixture>() {
     let fixture = F::start().await;
     let issuer = Issuer::on(fixture.open().await, 4).await;
@@ -152,4 +169,48 @@ pub(crate) async fn the_new_password_has_to_be_good<F: Fixture>() {
         }
     }
     issuer.refresh(&tokens).await.unwrap();
+}
+
+/// A store where users change their passwords just before they are read.
+struct ChangedBeforeRead<S>(S);
+
+#[async_trait]
+impl<S: Users> Users for ChangedBeforeRead<S> {
+    async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let epoch = self.0.by_id(id).await?.unwrap().epoch;
+        let changed = self.0.change_password(id, epoch, &hash(), SystemClock.now()).await?;
+        assert_eq!(changed, PasswordChanged::Yes);
+        self.0.by_id(id).await
+    }
+
+    async fn insert(&self, account: &Account) -> Result<(), InsertUserError> {
+        self.0.insert(account).await
+    }
+
+    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        self.0.account(id).await
+    }
+
+    async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
+        self.0.by_login(login).await
+    }
+
+    async fn replace_hash(
+        &self,
+        id: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<bool, StoreError> {
+        self.0.replace_hash(id, old, new).await
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        epoch: u64,
+        new: &PasswordHash,
+        now: Timestamp,
+    ) -> Result<PasswordChanged, StoreError> {
+        self.0.change_password(id, epoch, new, now).await
+    }
 }

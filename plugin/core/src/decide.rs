@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::keys::KeySet;
 use crate::policy::path::Path;
 use crate::policy::{Access, HeaderMutation, Mode, Permit, Policy, Provider, Rule};
-use crate::token::{Credential, Identity, TokenCache, UnverifiedToken};
+use crate::token::{Credential, Identity, Segments, TokenCache, UnverifiedToken};
 use crate::{Host, Reason, Refusal, RequestHead};
 
 /// How much of a `kid` is shown to the operator, in characters.
@@ -156,7 +156,8 @@ impl<'g, H: Host> Check<'g, H> {
         if let Some(identity) = self.cache.find(token, now, |provider| trusted.version_of(provider)) {
             return Ok(identity);
         }
-        let unverified = UnverifiedToken::parse(token)?;
+        let segments = Segments::decode(token)?;
+        let unverified = UnverifiedToken::parse(&segments)?;
         let issued_by = |provider: &&Provider| provider.issuer() == unverified.issuer();
         let provider = self.policy.providers.iter().find(issued_by).ok_or(Reason::UnknownProvider)?;
         let kid = unverified.kid().map(|kid| kid.chars().take(MAX_LOGGED_KID).collect::<String>());

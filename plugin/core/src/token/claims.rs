@@ -1,10 +1,10 @@
 //! Verified claims that hold now, as an identity that can be put into headers.
 
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::VerifiedToken;
+use crate::json::{Json, Members};
 use crate::policy::{HeaderPlan, PreparedHeaders, Provider};
 use crate::{Reason, UnixTime};
 
@@ -39,12 +39,14 @@ impl ClaimMap {
     }
 
     /// The claim under the first of the paths that leads anywhere; `null` is nowhere.
-    fn find<'c>(&self, claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
+    fn find<'c>(&self, claims: &'c Members<'c>, name: &str) -> Option<&'c Json<'c>> {
         self.0.get(name)?.iter().find_map(|path| {
             let (first, rest) = path.split_first()?;
-            let found =
-                rest.iter().try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))?;
-            (!found.is_null()).then_some(found)
+            let found = rest.iter().try_fold(claims.get(first)?, |value, name| match value {
+                Json::Object(members) => members.get(name),
+                _ => None,
+            })?;
+            (*found != Json::Null).then_some(found)
         })
     }
 }
@@ -72,7 +74,7 @@ impl Identity {
     /// # Errors
     /// `expired`, `not_yet_valid`, `wrong_audience`, or `bad_claims` for anything else that does not hold.
     pub fn from_claims(
-        token: &VerifiedToken,
+        token: &VerifiedToken<'_>,
         provider: &Provider,
         plan: &HeaderPlan,
         now: UnixTime,
@@ -138,8 +140,8 @@ impl Identity {
     }
 }
 
-fn check_times(claims: &Map<String, Value>, provider: &Provider, now: u64) -> Result<u64, Reason> {
-    let seconds = |name| claims.get(name).and_then(Value::as_u64);
+fn check_times(claims: &Members<'_>, provider: &Provider, now: u64) -> Result<u64, Reason> {
+    let seconds = |name| claims.get(name).and_then(Json::as_u64);
     let skew = provider.clock_skew().as_secs();
     let soon = now.saturating_add(skew);
     let expires = seconds("exp").ok_or(Reason::BadClaims)?;
@@ -157,11 +159,11 @@ fn check_times(claims: &Map<String, Value>, provider: &Provider, now: u64) -> Re
     Ok(ends)
 }
 
-fn check_audience(claims: &Map<String, Value>, provider: &Provider) -> Result<(), Reason> {
+fn check_audience(claims: &Members<'_>, provider: &Provider) -> Result<(), Reason> {
     let ours =
-        |value: &Value| value.as_str().is_some_and(|aud| provider.audiences().iter().any(|a| **a == *aud));
+        |value: &Json<'_>| value.as_str().is_some_and(|aud| provider.audiences().iter().any(|a| **a == *aud));
     match claims.get("aud") {
-        Some(Value::Array(items)) if items.iter().any(ours) => Ok(()),
+        Some(Json::List(items)) if items.iter().any(ours) => Ok(()),
         Some(single) if ours(single) => Ok(()),
         _ => Err(Reason::WrongAudience),
     }
@@ -169,12 +171,12 @@ fn check_audience(claims: &Map<String, Value>, provider: &Provider) -> Result<()
 
 /// Claims by Doorward's names, typed as the contract types them.
 struct Fields<'a> {
-    claims: &'a Map<String, Value>,
+    claims: &'a Members<'a>,
     provider: &'a Provider,
 }
 
-impl Fields<'_> {
-    fn find(&self, name: &str) -> Option<&Value> {
+impl<'a> Fields<'a> {
+    fn find(&self, name: &str) -> Option<&'a Json<'a>> {
         self.provider.claims().find(self.claims, name)
     }
 
@@ -202,7 +204,7 @@ impl Fields<'_> {
         match self.find(name) {
             _ if name == "provider" => Ok(Some(encode_value(self.provider.name()))),
             None => Ok(None),
-            Some(value) if is_list || value.is_array() && !OWN_CLAIMS.iter().any(|(own, _)| *own == name) => {
+            Some(value) if is_list || matches!(value, Json::List(_)) && !is_own(name) => {
                 Ok(Some(encode_list(list(value)?.iter().map(String::as_str))))
             }
             Some(value) => Ok(Some(encode_value(&scalar(name, value)?))),
@@ -210,14 +212,13 @@ impl Fields<'_> {
     }
 }
 
-fn scalar(name: &str, value: &Value) -> Result<String, Reason> {
+fn scalar(name: &str, value: &Json<'_>) -> Result<String, Reason> {
     match value {
-        Value::Bool(truth) if matches!(name, "email_verified") || !is_own(name) => Ok(truth.to_string()),
-        Value::String(text) if name != "email_verified" => survives_trimming(text),
+        Json::Bool(truth) if matches!(name, "email_verified") || !is_own(name) => Ok(truth.to_string()),
+        Json::Text(text) if name != "email_verified" => survives_trimming(text),
         // Whole numbers only: a float would lose digits on its way through some reader.
-        Value::Number(number) if (name == "user_id" || !is_own(name)) && !number.is_f64() => {
-            Ok(number.to_string())
-        }
+        Json::Unsigned(number) if name == "user_id" || !is_own(name) => Ok(number.to_string()),
+        Json::Negative(number) if name == "user_id" || !is_own(name) => Ok(number.to_string()),
         _ => Err(Reason::BadClaims),
     }
 }
@@ -227,14 +228,12 @@ fn is_own(name: &str) -> bool {
 }
 
 /// An array of strings, or a space-separated string such as `scope` (RFC 8693 section 4.2).
-fn list(value: &Value) -> Result<Vec<String>, Reason> {
+fn list(value: &Json<'_>) -> Result<Vec<String>, Reason> {
     match value {
-        Value::Array(items) => {
+        Json::List(items) => {
             items.iter().map(|item| survives_trimming(item.as_str().ok_or(Reason::BadClaims)?)).collect()
         }
-        Value::String(text) => {
-            Ok(text.split(' ').filter(|part| !part.is_empty()).map(str::to_owned).collect())
-        }
+        Json::Text(text) => Ok(text.split(' ').filter(|part| !part.is_empty()).map(str::to_owned).collect()),
         _ => Err(Reason::BadClaims),
     }
 }

@@ -14,5 +14,5 @@ mod verify;
 pub use cache::TokenCache;
 pub use claims::{ClaimMap, ClaimPath, Identity};
 pub use extract::{Credential, TokenSource};
-pub use unverified::UnverifiedToken;
+pub use unverified::{Segments, UnverifiedToken};
 pub use verify::VerifiedToken;

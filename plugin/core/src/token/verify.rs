@@ -1,25 +1,24 @@
 //! The only way to a [`VerifiedToken`].
 
-use serde_json::{Map, Value};
-
 use super::UnverifiedToken;
+use crate::json::Members;
 use crate::keys::{KeySet, Selected};
 use crate::policy::Provider;
 use crate::{Host, Reason};
 
 /// A token whose signature was made by a key of its provider. Whether its claims hold is not known yet, so they
 /// stay closed.
-pub struct VerifiedToken {
-    pub(super) claims: Map<String, Value>,
+pub struct VerifiedToken<'a> {
+    pub(super) claims: Members<'a>,
 }
 
-impl std::fmt::Debug for VerifiedToken {
+impl std::fmt::Debug for VerifiedToken<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifiedToken").finish_non_exhaustive()
     }
 }
 
-impl UnverifiedToken<'_> {
+impl<'a> UnverifiedToken<'a> {
     /// Checks type, algorithm and signature. The algorithm is the key's; the token's own word only has to agree
     /// with it, which is what stops a public key from being used as an HMAC secret.
     ///
@@ -30,7 +29,7 @@ impl UnverifiedToken<'_> {
         provider: &Provider,
         keys: &KeySet,
         host: &impl Host,
-    ) -> Result<VerifiedToken, Reason> {
+    ) -> Result<VerifiedToken<'a>, Reason> {
         if !provider.token_type().accepts(self.typ().as_deref()) {
             return Err(Reason::MalformedToken);
         }
@@ -38,7 +37,7 @@ impl UnverifiedToken<'_> {
             self.algorithm().filter(|a| provider.algorithms().contains(a)).ok_or(Reason::BadSignature)?;
         let verified = match keys.select(self.kid(), algorithm) {
             Selected::Candidates(keys) => {
-                keys.iter().any(|key| key.verifies(self.raw, self.signing_input, &self.signature, host))
+                keys.iter().any(|key| key.verifies(self.raw, self.signing_input, self.signature, host))
             }
             Selected::OtherAlgorithm => false,
             Selected::Nothing => return Err(Reason::UnknownKey),

@@ -3,7 +3,7 @@ use doorward_gate::keys::{Algorithm, KeySet};
 use doorward_gate::policy::{Policy, Provider, RemoteKeys};
 use doorward_gate::{Decision, Gate, Hold, RequestHead, UnixTime, Waiting};
 use proxy_wasm::types::LogLevel;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub(crate) struct Door {
     envoy: Envoy,
     remotes: RefCell<Vec<Remote>>,
     callouts: RefCell<HashMap<u32, usize>>,
+    tick_period: Cell<Duration>,
 }
 
 /// A provider whose keys are fetched.
@@ -44,6 +45,7 @@ impl Door {
             envoy: Envoy::probe(),
             remotes: RefCell::new(remotes),
             callouts: RefCell::default(),
+            tick_period: Cell::default(),
         }
     }
 
@@ -70,9 +72,17 @@ impl Door {
         let remote = remotes.iter_mut().find(|remote| remote.provider == hold.provider);
         let worth = remote.is_some_and(|remote| remote.lifecycle.want(host::now()));
         if worth {
-            host::tick_every(BUSY_TICK);
+            self.tick_every(BUSY_TICK);
         }
         worth
+    }
+
+    /// Sets the time between ticks. Envoy starts counting anew at each call, so a call that changes nothing would put
+    /// the next tick off, and requests that keep coming would put it off for ever.
+    pub(crate) fn tick_every(&self, period: Duration) {
+        if self.tick_period.replace(period) != period {
+            host::tick_every(period);
+        }
     }
 
     /// Lets every provider's life cycle take in what the board says. Returns the providers with news, and when to
@@ -151,8 +161,10 @@ impl Door {
                 self.callouts.borrow_mut().insert(callout, remote.provider);
             }
             Err(host::HostFailed) => {
-                let line =
-                    format!("provider {}: Envoy has no cluster called {}", remote.name, source.cluster);
+                let line = format!(
+                    "provider {}: cluster {} is unknown, or none of its hosts can be reached",
+                    remote.name, source.cluster
+                );
                 host::log(LogLevel::Error, &line);
                 self.advance(remote, Event::FetchFailed, now, news);
             }

@@ -1,7 +1,7 @@
 use doorward_gate::policy::{HeaderMutation, Permit};
 use doorward_gate::{Decision, Refusal, Reply, RequestHead, Waiting};
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
+use proxy_wasm::types::{Action, LogLevel, MapType};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ impl HttpContext for Filter {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let buffer = host::header_pairs(MapType::HttpRequestHeaders).unwrap_or_default();
         let Some(head) = RequestHead::parse(&buffer) else {
-            self.stage.set(broken());
+            self.stage.set(self.worker.broken());
             return Action::Pause;
         };
         match self.worker.door.decide(&head, Waiting::Allowed) {
@@ -61,7 +61,7 @@ impl HttpContext for Filter {
         let stripped = RequestHead::parse(&buffer)
             .is_some_and(|trailers| host::remove_trailers(&self.worker.door.protected_in(&trailers)).is_ok());
         if !stripped {
-            self.stage.set(broken());
+            self.stage.set(self.worker.broken());
         }
         self.action()
     }
@@ -81,23 +81,27 @@ impl Worker {
         if !self.door.is_worth_waiting(&hold) {
             return None;
         }
+        self.metrics.add("doorward_held", 1);
         self.waiting.enter(context_id, head.to_vec(), hold, host::now())
     }
 
     /// Lets those go for whom keys have come, and answers those whose time is up.
     pub(crate) fn release(&self, news: &[usize]) {
         for waiter in self.waiting.leave(news, host::now()) {
-            if host::switch_to(waiter.context_id).is_ok() {
-                waiter.stage.set(self.decide_again(&waiter));
-                if waiter.stage.get() == Stage::Passed {
-                    host::resume();
-                }
+            if host::switch_to(waiter.context_id).is_err() {
+                // Its end was not told to us; there is nobody left to answer.
+                self.metrics.add("doorward_failures", 1);
+                continue;
+            }
+            waiter.stage.set(self.decide_again(&waiter));
+            if waiter.stage.get() == Stage::Passed {
+                host::resume();
             }
         }
     }
 
     fn decide_again(&self, waiter: &Waiter) -> Stage {
-        let Some(head) = RequestHead::parse(&waiter.head) else { return broken() };
+        let Some(head) = RequestHead::parse(&waiter.head) else { return self.broken() };
         match self.door.decide(&head, Waiting::Over) {
             Decision::Forward(permit, mutation) => self.forward(&permit, &mutation),
             Decision::Refuse(refusal) => self.refuse(&refusal, &head),
@@ -106,11 +110,14 @@ impl Worker {
     }
 
     fn forward(&self, permit: &Permit, mutation: &HeaderMutation) -> Stage {
-        self.metrics.forwarded(permit.rule());
         if let Some(identity) = permit.identity().filter(|_| self.door.tells_access_log()) {
             host::set_filter_state("doorward_user_id", identity.user_id());
         }
-        apply(mutation)
+        let stage = self.apply(mutation);
+        if stage == Stage::Passed {
+            self.metrics.forwarded(permit.rule());
+        }
+        stage
     }
 
     fn refuse(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Stage {
@@ -118,25 +125,30 @@ impl Worker {
         self.metrics.refused(refusal, shadow.is_none());
         self.reporter.refused(refusal, head, shadow.is_none());
         match shadow {
-            Some(mutation) => apply(&mutation),
+            Some(mutation) => self.apply(&mutation),
             None => {
                 host::reply(&Reply::new(refusal.reason, request_id(head)));
                 Stage::Answered
             }
         }
     }
-}
 
-/// A request goes on only with its changes made.
-fn apply(mutation: &HeaderMutation) -> Stage {
-    match host::apply(mutation) {
-        Ok(()) => Stage::Passed,
-        Err(host::HostFailed) => broken(),
+    /// A request goes on only with its changes made.
+    fn apply(&self, mutation: &HeaderMutation) -> Stage {
+        match host::apply(mutation) {
+            Ok(()) => Stage::Passed,
+            Err(host::HostFailed) => self.broken(),
+        }
     }
-}
 
-/// The host did not do its part: whatever the reason, nothing passes.
-fn broken() -> Stage {
-    host::reply(&Reply::broken());
-    Stage::Answered
+    /// The host did not do its part: whatever the reason, nothing passes.
+    fn broken(&self) -> Stage {
+        self.metrics.add("doorward_failures", 1);
+        host::log(
+            LogLevel::Error,
+            "doorward: Envoy did not read or change a request's headers; it was answered 500",
+        );
+        host::reply(&Reply::broken());
+        Stage::Answered
+    }
 }

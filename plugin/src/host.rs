@@ -1,7 +1,8 @@
 //! Every call to the host. Nothing outside this file knows the proxy-wasm ABI.
 //!
 //! The SDK's own header functions take names as UTF-8, which a client can break, and panic on a status that they
-//! do not expect. A panic here would close this worker's door, so those on the request path are called directly.
+//! do not expect. A panic here would close this worker's door, so headers are read and
+//! written directly; the other calls go through the SDK, for which Envoy has no answers but those that it expects.
 #![expect(
     unsafe_code,
     reason = "the ABI is a set of foreign functions; this is the one place that calls them"
@@ -48,8 +49,12 @@ pub(crate) fn header_pairs(map: MapType) -> Option<Vec<u8>> {
     let mut size: usize = 0;
     // SAFETY: both pointers are valid for writes during the call, and the host keeps neither.
     let status = unsafe { proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) };
-    if status != OK || data.is_null() {
+    if status != OK {
         return None;
+    }
+    if data.is_null() {
+        // No headers at all, as in an empty block of trailers.
+        return Some(vec![0; 4]);
     }
     // SAFETY: the host got this memory from the SDK's `proxy_on_memory_allocate`, which makes a boxed slice of
     // exactly this size and leaves its ownership to whoever receives it.
@@ -117,8 +122,8 @@ pub(crate) fn switch_to(context_id: u32) -> Result<(), HostFailed> {
 /// The current time.
 pub(crate) fn now() -> UnixTime {
     let now = hostcalls::get_current_time().ok().and_then(|now| now.duration_since(UNIX_EPOCH).ok());
-    // Without a clock everything is in the future: no token is accepted.
-    now.unwrap_or_default()
+    // Without a clock everything has ended: no token is accepted.
+    now.unwrap_or(UnixTime::MAX)
 }
 
 /// The plugin's configuration, as it stands in Envoy's.

@@ -1,24 +1,27 @@
-use doorward_gate::{Refusal, RequestHead};
+use doorward_gate::{Refusal, RequestHead, UnixTime};
 use proxy_wasm::types::LogLevel;
 use serde_json::json;
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::host;
 
-/// Refusal lines that one worker may write between two ticks, so that an attack does not become a full disk.
-const LINES_PER_TICK: u32 = 20;
+/// Refusal lines that one worker may write in a second, so that an attack does not become a full disk.
+const LINES_PER_SECOND: u32 = 20;
 
 /// Tells the operator of refusals.
 #[derive(Default)]
 pub(crate) struct Reporter {
+    since: Cell<UnixTime>,
     written: Cell<u32>,
     withheld: Cell<u32>,
 }
 
 impl Reporter {
-    /// One line for one refusal: what is needed to look into it, and nothing that came from the token.
+    /// One line for one refusal: what is needed to look into it, and of the token nothing but a `kid` that was not
+    /// found, cut short.
     pub(crate) fn refused(&self, refusal: &Refusal, head: &RequestHead<'_>, enforced: bool) {
-        if self.written.get() >= LINES_PER_TICK {
+        if self.written.get() >= LINES_PER_SECOND {
             self.withheld.set(self.withheld.get().saturating_add(1));
             return;
         }
@@ -34,8 +37,12 @@ impl Reporter {
         host::log(LogLevel::Info, &line.to_string());
     }
 
-    /// Starts the next stretch.
-    pub(crate) fn tick(&self) {
+    /// Starts the next stretch, once a second is over.
+    pub(crate) fn tick(&self, now: UnixTime) {
+        if now.abs_diff(self.since.get()) < Duration::from_secs(1) {
+            return;
+        }
+        self.since.set(now);
         self.written.set(0);
         let withheld = self.withheld.take();
         if withheld > 0 {

@@ -64,13 +64,13 @@ impl RootContext for Root {
                 "doorward: this host has no verify_signature; signatures are checked in wasm",
             );
         }
+        door.tick_every(FIRST_TICK);
         self.worker = Some(Rc::new(Worker {
             door,
             waiting: WaitingRoom::default(),
             reporter: Reporter::default(),
             metrics: Metrics::default(),
         }));
-        host::tick_every(FIRST_TICK);
         true
     }
 
@@ -78,11 +78,15 @@ impl RootContext for Root {
         let Some(worker) = &self.worker else { return };
         let now = host::now();
         let (news, next) = worker.door.tick(now);
-        worker.reporter.tick();
+        worker.reporter.tick(now);
         worker.door.measure(&worker.metrics, now);
         worker.metrics.flush();
         worker.release(&news);
-        host::tick_every(if worker.waiting.is_empty() { next } else { next.min(Duration::from_millis(50)) });
+        worker.door.tick_every(if worker.waiting.is_empty() {
+            next
+        } else {
+            next.min(Duration::from_millis(50))
+        });
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {

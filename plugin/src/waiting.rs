@@ -62,7 +62,9 @@ impl WaitingRoom {
 
     /// Those for whom keys of one of these providers have come, or whose time is up.
     pub(crate) fn leave(&self, news: &[usize], now: UnixTime) -> Vec<Waiter> {
-        let done = |waiter: &mut Waiter| news.contains(&waiter.provider) || waiter.until <= now;
+        // An end that is further off than anybody waits is from before the clock was set back.
+        let over = |waiter: &Waiter| waiter.until <= now || waiter.until > now.saturating_add(PATIENCE);
+        let done = |waiter: &mut Waiter| news.contains(&waiter.provider) || over(waiter);
         self.waiters.borrow_mut().extract_if(.., done).collect()
     }
 

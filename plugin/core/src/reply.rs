@@ -227,13 +227,15 @@ impl Reply {
 
     /// The answer when the host itself failed: nobody's fault but ours, and nobody passes.
     pub fn broken() -> Self {
-        let problem =
-            json!({"type": "urn:doorward:problem:internal", "title": "Internal Server Error", "status": 500});
-        Self {
-            status: 500,
-            headers: vec![("content-type", "application/problem+json".to_owned())],
-            body: problem.to_string(),
-        }
+        let problem = json!({
+            "type": "urn:doorward:problem:internal",
+            "title": "Internal Server Error",
+            "status": 500,
+            "detail": "The gateway could not handle this request.",
+        });
+        let headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")];
+        let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
+        Self { status: 500, headers, body: problem.to_string() }
     }
 }
 

@@ -127,6 +127,7 @@ fn meaning() {
         ),
         ("/rules/0/allow", json!({"provider": "x"}), "rules[0].allow.provider: there is no provider"),
         ("/rules/0/providers", json!(["x"]), "rules[0].providers[0]: there is no provider"),
+        ("/rules/0/providers", json!(["doorward"]), "rules[0].providers: says nothing"),
     ] {
         let message = mistake(pointer, value);
         assert!(message.starts_with(want), "{message:?} should start with {want:?}");

@@ -108,10 +108,9 @@ impl Lifecycle {
 
     /// A request needs keys that are not here. Says whether it is worth to wait for them.
     pub fn want(&mut self, now: UnixTime) -> bool {
-        let rested =
-            self.loaded.as_ref().is_none_or(|record| now >= record.fetched_at.saturating_add(COOL_DOWN));
-        self.wanted |= rested && self.failures == 0;
-        self.loaded.is_none() || self.wanted || self.phase == Phase::Fetching
+        self.wanted |= self.loaded.as_ref().is_none_or(|record| is_past(record.fetched_at, COOL_DOWN, now));
+        // After a failure the next try comes when the lease is free again; that is too far off to wait for.
+        self.loaded.is_none() || self.phase == Phase::Fetching || (self.wanted && self.failures == 0)
     }
 
     /// Takes in what happened and says what to do.
@@ -149,7 +148,7 @@ impl Lifecycle {
             }
             Phase::Resting | Phase::Claiming => {
                 self.phase = Phase::Resting;
-                if self.is_due(now) && board.lease.is_none_or(|lease| lease.until <= now) {
+                if self.is_due(now) && board.lease.is_none_or(|lease| self.is_free(lease, now)) {
                     self.phase = Phase::Claiming;
                     effects.push(self.claim(now));
                 }
@@ -170,8 +169,8 @@ impl Lifecycle {
     }
 
     fn is_news(&self, record: &Record, now: UnixTime) -> bool {
-        let newer = self.loaded.as_ref().is_none_or(|loaded| record.fetched_at > loaded.fetched_at);
-        newer && self.phase != Phase::Fetching && !self.is_stale(record, now)
+        let other = self.loaded.as_ref().is_none_or(|loaded| record.fetched_at != loaded.fetched_at);
+        other && self.phase != Phase::Fetching && !self.is_stale(record, now)
     }
 
     fn is_stale(&self, record: &Record, now: UnixTime) -> bool {
@@ -179,11 +178,13 @@ impl Lifecycle {
     }
 
     fn is_due(&self, now: UnixTime) -> bool {
-        self.wanted
-            || self
-                .loaded
-                .as_ref()
-                .is_none_or(|record| now >= record.fetched_at.saturating_add(self.refresh()))
+        self.wanted || self.loaded.as_ref().is_none_or(|record| is_past(record.fetched_at, self.refresh(), now))
+    }
+
+    /// A lease that ends later than any that was written now is from before the clock was set back.
+    fn is_free(&self, lease: Lease, now: UnixTime) -> bool {
+        let longest = self.timing.timeout.saturating_add(LEASE_MARGIN).max(COOL_DOWN);
+        lease.until <= now || lease.until > now.saturating_add(longest)
     }
 
     /// Each worker's own share of a tenth less than the whole, so that Envoys started together drift apart.
@@ -207,6 +208,11 @@ impl Lifecycle {
     fn write_lease(&self, until: UnixTime) -> Effect {
         Effect::WriteLease(Lease { owner: self.me, until })
     }
+}
+
+/// Whether so much time has passed. A moment in the future is from before the clock was set back, and long past.
+fn is_past(moment: UnixTime, time: Duration, now: UnixTime) -> bool {
+    moment > now || now >= moment.saturating_add(time)
 }
 
 /// The board's entries as bytes: a moment in milliseconds, then the rest.

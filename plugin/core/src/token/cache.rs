@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::Identity;
 use crate::UnixTime;
 
-/// How much of a token's end is hashed: its signature, which no two tokens share.
+/// How much of a token's end is hashed: a part of its signature, by which tokens differ.
 const TAIL: usize = 64;
 
 /// Bounded by entries and by bytes. What ends first goes first, so an expired entry always makes room before one

@@ -132,12 +132,12 @@ fn header_credential<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'
         return Err(Reason::SeveralCredentials);
     }
     let value = value.trim_ascii();
-    let (scheme, rest) = match value.iter().position(|b| *b == b' ') {
-        Some(space) => value.split_at_checked(space).unwrap_or((value, b"")),
-        None => (value, &b""[..]),
-    };
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+    let (scheme, rest) = value.split_at_checked(end).unwrap_or((value, b""));
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        return Ok(Some(rest.trim_ascii()));
+        // Only spaces may stand between (RFC 9110 section 11.4); others stay, and spoil the token.
+        let spaces = rest.iter().take_while(|b| **b == b' ').count();
+        return Ok(Some(rest.get(spaces..).unwrap_or_default()));
     }
     // Another scheme in `authorization` is somebody else's business, not a bearer token that went wrong.
     Ok((name != "authorization").then_some(value))
@@ -269,7 +269,7 @@ mod tests {
             "Bearer =",
             "Bearer a=b",
             "Bearer \u{e9}",
-            "Bearer a\tb",
+            "Bearer a\tb", "Bearer\ta", "Bearer \ta",
             &long,
         ] {
             assert_eq!(

@@ -126,12 +126,12 @@ fn header_holds(header: &Members<'_>) -> bool {
     })
 }
 
-/// RFC 7519 section 4.1, with whole and non-negative seconds: a float or a string as `exp` is where verifiers
+/// RFC 7519 section 4.1 and what RFC 9068 and our own issuer add, with whole and non-negative seconds: a float or a string as `exp` is where verifiers
 /// have disagreed.
 fn registered_types_hold(claims: &Members<'_>) -> bool {
     claims.iter().all(|(name, value)| match name {
-        "iss" | "sub" | "jti" | "nonce" => value.as_str().is_some(),
-        "exp" | "nbf" | "iat" | "auth_time" => value.as_u64().is_some(),
+        "iss" | "sub" | "jti" | "nonce" | "client_id" | "sid" => value.as_str().is_some(),
+        "exp" | "nbf" | "iat" | "auth_time" | "epoch" => value.as_u64().is_some(),
         "aud" => match value {
             Json::Text(_) => true,
             Json::List(items) => items.iter().all(|item| item.as_str().is_some()),
@@ -236,7 +236,7 @@ mod tests {
             r#""iat":{}"#,
             r#""sub":1"#,
             r#""sub":null"#,
-            r#""jti":1"#,
+            r#""jti":1"#, r#""sid":5"#, r#""client_id":7"#, r#""epoch":"1""#,
             r#""aud":1"#,
             r#""aud":["a",1]"#,
             r#""aud":null"#,

@@ -129,6 +129,41 @@ fn keys_outlive_an_outage_but_not_for_ever() {
 }
 
 #[test]
+fn an_unknown_kid_fetches_again_after_a_fetch_that_failed() {
+    let mut world = World::new(1);
+    world.round();
+    world.round();
+    world.answer(Some(b"k1"));
+    world.pass(COOL_DOWN);
+    assert!(world.workers[0].want(world.now));
+    world.round();
+    world.round();
+    world.answer(None);
+    assert!(!world.workers[0].want(world.now), "not worth to wait for, but not forgotten");
+    world.pass(COOL_DOWN);
+    world.round();
+    world.round();
+    world.answer(Some(b"k2"));
+    assert_eq!(world.trusted[0].as_deref(), Some(&b"k2"[..]));
+}
+
+#[test]
+fn a_clock_that_is_set_back_freezes_nothing() {
+    let mut world = World::new(2);
+    world.round();
+    world.round();
+    world.answer(Some(b"k1"));
+    world.round();
+    world.now -= Duration::from_secs(900);
+    assert!(world.workers[0].want(world.now));
+    world.round();
+    world.round();
+    world.answer(Some(b"k2"));
+    world.round();
+    assert!(world.trusted.iter().all(|t| t.as_deref() == Some(b"k2")));
+}
+
+#[test]
 fn a_worker_that_dies_while_fetching_is_replaced() {
     let mut world = World::new(2);
     world.round();

@@ -20,6 +20,9 @@ pub(super) fn compile(index: usize, config: RuleConfig, providers: &[Provider]) 
         ));
     }
     let named = config.providers.map(|names| resolve_providers(&at, &names, providers)).transpose()?;
+    if named.is_some() && matches!(config.allow, Allow::Public | Allow::Deny) {
+        return Err(ConfigError::new(format!("{at}.providers"), "says nothing where no token is looked at"));
+    }
     let access = match config.allow {
         Allow::Public => Access::Public,
         Allow::Optional => Access::Optional,

@@ -2,6 +2,8 @@
 
 /// Connections, also when there are none left to give.
 mod acceptor;
+/// What the listeners know about a connection that their server does not.
+mod connection;
 /// The listeners, from binding to draining.
 pub mod listen;
 /// The master key of a database that has none configured.

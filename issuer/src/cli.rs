@@ -131,7 +131,8 @@ fn create_user(config: &Config, user: CreateUser) -> Result<(), Failure> {
         let app = App::open(config).await?;
         let request = NewUserRequest { email: user.email, password, username: user.username };
         let context = RequestContext { request_id: "users-create".to_owned(), ..RequestContext::default() };
-        let user = app.register.create(request, &user.roles, &context).await.map_err(Failure::from)?;
+        let user = app.register.prepare_with(request, &user.roles, &context).await?;
+        let user = app.register.add(user).await?;
         println!("{}", as_json(&user));
         Ok(())
     })

@@ -4,7 +4,8 @@ use std::time::Duration;
 use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
-use tokio::net::TcpStream;
+
+use super::connection::Connection;
 
 /// Accepts connections, and waits a moment when the operating system cannot give any.
 ///
@@ -14,16 +15,18 @@ pub(super) struct PatientAcceptor(pub(super) TcpAcceptor);
 const MOMENT: Duration = Duration::from_millis(100);
 
 impl Acceptor for PatientAcceptor {
-    type Io = TcpStream;
+    type Io = Connection;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.0.local_addr()
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
         loop {
             match self.0.accept().await {
-                Ok(accepted) => return Ok(accepted),
+                Ok((stream, local, remote, scheme)) => {
+                    return Ok((Connection(stream), local, remote, scheme));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     #[expect(

@@ -7,7 +7,8 @@ use super::authenticate::Caller;
 use super::clock::Clock;
 use super::context::RequestContext;
 use super::field::FieldError;
-use super::password::Password;
+use super::ids::UserId;
+use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
 use super::ports::{HashError, PasswordChanged, PasswordHasher, StoreError, Users, Verdict};
 
@@ -29,6 +30,13 @@ pub struct PasswordChangeRequest {
     pub current: Password,
     /// What it is to be.
     pub new: Password,
+}
+
+/// A change that may be made. Nothing but [`ChangePassword::prepare`] makes one.
+pub struct NewPassword {
+    user: UserId,
+    epoch: u64,
+    hash: PasswordHash,
 }
 
 /// Why the password stays as it is.
@@ -55,16 +63,17 @@ pub enum ChangePasswordError {
 }
 
 impl ChangePassword {
-    /// Changes the caller's password, raises his epoch and ends all his sessions. Says when it was changed.
+    /// Checks the caller's password and hashes the new one. Writes nothing: dropping the future gives the place in
+    /// the queue back.
     ///
     /// # Errors
-    /// See [`ChangePasswordError`]; then nothing was written.
-    pub async fn change(
+    /// See [`ChangePasswordError`].
+    pub async fn prepare(
         &self,
         caller: &Caller,
         request: PasswordChangeRequest,
         context: &RequestContext,
-    ) -> Result<Timestamp, ChangePasswordError> {
+    ) -> Result<NewPassword, ChangePasswordError> {
         let user = caller.user();
         let account = self.users.account(user.id).await?.ok_or(ChangePasswordError::Revoked)?;
         let same = request.new.expose() == request.current.expose();
@@ -79,10 +88,20 @@ impl ChangePassword {
             username: account.user.username,
             policy: self.policy.clone(),
         };
-        let new = self.hasher.choose(choice, context.address).await?.map_err(refused)?;
+        let hash = self.hasher.choose(choice, context.address).await?.map_err(refused)?;
+        // The caller's epoch, not the one just read: whatever raised it since has made his token worthless.
+        Ok(NewPassword { user: user.id, epoch: user.epoch, hash })
+    }
+
+    /// Changes the password, raises the user's epoch and ends all his sessions. Says when it was changed. Should run to
+    /// its end once it has begun.
+    ///
+    /// # Errors
+    /// See [`ChangePasswordError`]; then nothing was written. After [`ChangePasswordError::Store`] it may have been:
+    /// trying again tells.
+    pub async fn change(&self, new: NewPassword) -> Result<Timestamp, ChangePasswordError> {
         let now = self.clock.now();
-        // In the caller's epoch, not in the one just read: whatever raised it since has made his token worthless.
-        match self.users.change_password(user.id, user.epoch, &new, now).await? {
+        match self.users.change_password(new.user, new.epoch, &new.hash, now).await? {
             PasswordChanged::Yes => Ok(now),
             PasswordChanged::Superseded => Err(ChangePasswordError::Revoked),
         }

@@ -5,13 +5,13 @@ use super::clock::{Clock, Random};
 use super::context::RequestContext;
 use super::grant::{Grant, GrantError};
 use super::ids::SessionId;
-use super::password::Password;
+use super::password::{Password, PasswordHash};
 use super::ports::{
     HashError, Opened, PasswordHasher, RefreshTokens, Sessions, SignError, StoreError, Users, Verdict,
 };
 use super::session::{Session, SessionLimits};
 use super::token::Tokens;
-use super::user::{User, UserStatus};
+use super::user::{Account, UserStatus};
 use super::username::LoginName;
 
 /// Opens sessions for those who know their password.
@@ -36,10 +36,16 @@ pub struct Login {
 
 /// Who somebody says he is.
 pub struct LoginRequest {
-    /// An e-mail address or a user name, as he wrote it.
-    pub login: String,
+    /// His e-mail address or user name; `None` if what he wrote cannot be one, and so nobody's.
+    pub name: Option<LoginName>,
     /// The password.
     pub password: Password,
+}
+
+/// Somebody who knows his password. Nothing but [`Login::prove`] makes one.
+pub struct Proven {
+    account: Account,
+    rehash: Option<PasswordHash>,
 }
 
 /// Why there is no session.
@@ -63,20 +69,15 @@ pub enum LoginError {
 }
 
 impl Login {
-    /// Checks the password and opens a session.
+    /// Checks the password. Writes nothing: dropping the future gives the place in the queue back.
     ///
     /// Known and unknown users cost the same work, and get the same answer.
     ///
     /// # Errors
-    /// See [`LoginError`]; then no session was opened.
-    pub async fn login(&self, request: LoginRequest, context: &RequestContext) -> Result<Tokens, LoginError> {
-        let user = self.prove(request, context).await?;
-        self.open_session(&user, context).await
-    }
-
-    async fn prove(&self, request: LoginRequest, context: &RequestContext) -> Result<User, LoginError> {
-        let account = match LoginName::parse(&request.login) {
-            Some(login) => self.users.by_login(&login).await?,
+    /// See [`LoginError`].
+    pub async fn prove(&self, request: LoginRequest, context: &RequestContext) -> Result<Proven, LoginError> {
+        let account = match request.name {
+            Some(name) => self.users.by_login(&name).await?,
             None => None,
         };
         let stored = account.as_ref().map(|account| account.password.clone());
@@ -88,21 +89,27 @@ impl Login {
         if account.user.status != UserStatus::Active {
             return Err(LoginError::InvalidCredentials);
         }
-        if let Some(rehash) = rehash {
-            // If the hash changed meanwhile, the newer one stays: opening the session looks at the epoch.
-            self.users.replace_hash(account.user.id, &account.password, &rehash).await?;
-        }
-        Ok(account.user)
+        Ok(Proven { account, rehash })
     }
 
-    async fn open_session(&self, user: &User, context: &RequestContext) -> Result<Tokens, LoginError> {
+    /// Opens a session, and renews a hash of yesterday. Should run to its end once it has begun.
+    ///
+    /// # Errors
+    /// See [`LoginError`]; then no session was opened. After [`LoginError::Store`] there may be one, whose tokens
+    /// nobody has.
+    pub async fn open(&self, proven: Proven, context: &RequestContext) -> Result<Tokens, LoginError> {
+        let Proven { account: Account { user, password }, rehash } = proven;
+        if let Some(rehash) = rehash {
+            // If the hash changed meanwhile, the newer one stays: opening the session looks at the epoch.
+            self.users.replace_hash(user.id, &password, &rehash).await?;
+        }
         let now = self.clock.now();
         let id = SessionId::random(&*self.random);
         let refresh = self.refresh_tokens.mint(id);
         let owner = (user.id, user.epoch);
         let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
         // Signed first: a session whose tokens nobody got would be a loose end.
-        let tokens = self.grant.tokens(user, &session, refresh.token, now).await?;
+        let tokens = self.grant.tokens(&user, &session, refresh.token, now).await?;
         match self.sessions.open(&session).await? {
             Opened::Superseded => Err(LoginError::InvalidCredentials),
             Opened::Yes => Ok(tokens),

@@ -6,7 +6,7 @@ use super::context::RequestContext;
 use super::email::Email;
 use super::field::FieldError;
 use super::ids::UserId;
-use super::password::Password;
+use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
 use super::ports::{HashError, InsertUserError, PasswordHasher, Roles, StoreError, Users};
 use super::role::RoleName;
@@ -41,6 +41,14 @@ pub struct NewUserRequest {
     pub username: Option<String>,
 }
 
+/// An account that may be made. Nothing but [`Register::prepare`] and [`Register::prepare_with`] makes one.
+pub struct NewUser {
+    email: Email,
+    username: Option<Username>,
+    roles: Vec<RoleName>,
+    password: PasswordHash,
+}
+
 /// Why there is no new account.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -65,31 +73,55 @@ pub enum RegisterError {
 }
 
 impl Register {
-    /// Somebody registers himself, and gets the default roles.
+    /// Somebody registers himself, and gets the default roles. Writes nothing: dropping the future gives the place in
+    /// the queue back.
     ///
     /// # Errors
-    /// See [`RegisterError`]; then nothing was written.
-    pub async fn register(
+    /// See [`RegisterError`].
+    pub async fn prepare(
         &self,
         request: NewUserRequest,
         context: &RequestContext,
-    ) -> Result<User, RegisterError> {
-        self.insert(self.check(request)?, self.default_roles.clone(), context).await
+    ) -> Result<NewUser, RegisterError> {
+        self.hash(self.check(request)?, self.default_roles.clone(), context).await
     }
 
-    /// An operator makes an account with the roles he names. The same rules hold.
+    /// An operator wants an account with the roles he names. The same rules hold.
     ///
     /// # Errors
-    /// See [`RegisterError`]; then nothing was written. A role that does not exist is [`RegisterError::Invalid`].
-    pub async fn create(
+    /// See [`RegisterError`]. A role that does not exist is [`RegisterError::Invalid`].
+    pub async fn prepare_with(
         &self,
         request: NewUserRequest,
         roles: &[String],
         context: &RequestContext,
-    ) -> Result<User, RegisterError> {
+    ) -> Result<NewUser, RegisterError> {
         let choice = self.check(request)?;
         let roles = self.existing(roles).await?;
-        self.insert(choice, roles, context).await
+        self.hash(choice, roles, context).await
+    }
+
+    /// Makes the account. Should run to its end once it has begun.
+    ///
+    /// # Errors
+    /// See [`RegisterError`]; then there is no new account. After [`RegisterError::Store`] there may be one: trying
+    /// again tells.
+    pub async fn add(&self, new: NewUser) -> Result<User, RegisterError> {
+        let now = self.clock.now();
+        let user = User {
+            id: UserId::random(&*self.random),
+            email: new.email,
+            email_verified: false,
+            username: new.username,
+            roles: new.roles,
+            status: UserStatus::Active,
+            epoch: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        let account = Account { user, password: new.password };
+        self.users.insert(&account).await?;
+        Ok(account.user)
     }
 
     fn check(&self, request: NewUserRequest) -> Result<PasswordChoice, RegisterError> {
@@ -121,31 +153,17 @@ impl Register {
         if errors.is_empty() { Ok(wanted) } else { Err(RegisterError::Invalid(errors)) }
     }
 
-    async fn insert(
+    async fn hash(
         &self,
         choice: PasswordChoice,
         roles: Vec<RoleName>,
         context: &RequestContext,
-    ) -> Result<User, RegisterError> {
+    ) -> Result<NewUser, RegisterError> {
         let (email, username) = (choice.email.clone(), choice.username.clone());
         let chosen = self.hasher.choose(choice, context.address).await?;
         let refused = |why| RegisterError::Invalid(vec![FieldError::new("password", why)]);
         let password = chosen.map_err(refused)?;
-        let now = self.clock.now();
-        let user = User {
-            id: UserId::random(&*self.random),
-            email,
-            email_verified: false,
-            username,
-            roles,
-            status: UserStatus::Active,
-            epoch: 0,
-            created_at: now,
-            updated_at: now,
-        };
-        let account = Account { user, password };
-        self.users.insert(&account).await?;
-        Ok(account.user)
+        Ok(NewUser { email, username, roles, password })
     }
 }
 

@@ -15,11 +15,13 @@ use super::reason::Reason;
 use super::tokens::TokenAnswer;
 use crate::domain::authenticate::{AuthError, Authenticate, Caller};
 use crate::domain::context::RequestContext;
+use crate::domain::email::Email;
 use crate::domain::login::{Login, LoginRequest};
 use crate::domain::password::Password;
 use crate::domain::register::{NewUserRequest, Register};
 use crate::domain::role::Permission;
 use crate::domain::user::User;
+use crate::domain::username::{LoginName, Username};
 use crate::telemetry::metrics::Metrics;
 
 /// The front door: accounts, logging in, and who a token belongs to.
@@ -48,15 +50,16 @@ impl AuthApi {
         if !self.registration_open {
             return Err(Reason::Forbidden.into());
         }
-        let (register, context) = (self.register.clone(), context.clone());
         let request = NewUserRequest {
             email: body.email,
             password: Password::new(body.password),
             username: body.username,
         };
-        let metrics = self.metrics.clone();
+        let prepared = self.register.prepare(request, &context).await.map_err(Problem::from);
+        let new = prepared.inspect_err(|problem| self.metrics.registration(problem.name()))?;
+        let (register, metrics) = (self.register.clone(), self.metrics.clone());
         let flow = async move {
-            let done = register.register(request, &context).await.map_err(Problem::from);
+            let done = register.add(new).await.map_err(Problem::from);
             metrics.registration(outcome(&done));
             done
         };
@@ -75,11 +78,12 @@ impl AuthApi {
         seen: Data<&Seen>,
         Body(body): Body<LoginBody>,
     ) -> Result<Json<TokenAnswer>, Problem> {
+        let proven = self.login.prove(body.request()?, &context).await.map_err(Problem::from);
+        let proven = proven.inspect_err(|problem| self.metrics.login(problem.name()))?;
         let (login, context) = (self.login.clone(), context.clone());
-        let request = body.request()?;
         let metrics = self.metrics.clone();
         let flow = async move {
-            let done = login.login(request, &context).await.map_err(Problem::from);
+            let done = login.open(proven, &context).await.map_err(Problem::from);
             metrics.login(outcome(&done));
             done
         };
@@ -148,14 +152,20 @@ struct LoginBody {
 
 impl LoginBody {
     fn request(self) -> Result<LoginRequest, Problem> {
-        let mut names = [self.email, self.username, self.login].into_iter().flatten();
-        match (names.next(), names.next()) {
-            (Some(login), None) => Ok(LoginRequest { login, password: Password::new(self.password) }),
-            (None, _) => Err(Problem::invalid_field("login", "is required; or email, or username")),
-            (Some(_), Some(_)) => {
-                Err(Problem::invalid_field("login", "must be the only one of email, username and login"))
+        // A name of the wrong kind is nobody's, and not an error: that would be a quicker answer than the others get.
+        let name = match (self.email, self.username, self.login) {
+            (Some(email), None, None) => Email::parse(&email).ok().map(LoginName::Email),
+            (None, Some(username), None) => Username::parse(&username).ok().map(LoginName::Username),
+            (None, None, Some(either)) => LoginName::parse(&either),
+            (None, None, None) => {
+                return Err(Problem::invalid_field("login", "is required; or email, or username"));
             }
-        }
+            _ => {
+                let only_one = "must be the only one of email, username and login";
+                return Err(Problem::invalid_field("login", only_one));
+            }
+        };
+        Ok(LoginRequest { name, password: Password::new(self.password) })
     }
 }
 

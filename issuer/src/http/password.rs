@@ -33,13 +33,13 @@ impl PasswordApi {
         Bearer(caller): Bearer,
         Body(body): Body<ChangePasswordBody>,
     ) -> Result<Json<PasswordChanged>, Problem> {
-        let (change_password, context) = (self.change_password.clone(), context.clone());
         let request = PasswordChangeRequest {
             current: Password::new(body.current_password),
             new: Password::new(body.new_password),
         };
-        let changed = async move { change_password.change(&caller, request, &context).await };
-        let at = self.flows.to_the_end(changed).await??;
+        let new = self.change_password.prepare(&caller, request, &context).await?;
+        let change_password = self.change_password.clone();
+        let at = self.flows.to_the_end(async move { change_password.change(new).await }).await??;
         Ok(Json(PasswordChanged {
             success: true,
             message: "The password has been changed. Log in again with the new one.".to_owned(),

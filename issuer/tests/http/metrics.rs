@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::issuer::{Issuer, PASSWORD, eventually, metrics};
-use super::wire::send;
+use super::wire::{begin, send};
 
 /// Kind and labels of each metric, by name.
 type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
@@ -114,6 +114,23 @@ fn the_queue_of_passwords_is_seen_from_outside() {
             length.filter(|length| *length != "0").map(drop)
         });
     });
+}
+
+#[test]
+fn who_hangs_up_gives_his_place_back() {
+    let issuer = Issuer::start_with(&[("password.cost", "14"), ("password.threads", "1")]);
+    let queue = |length: &str| {
+        let line = format!("doorward_issuer_password_queue_length {length}");
+        eventually(&line, || metrics(&issuer).lines().any(|found| found == line).then_some(()));
+    };
+    let body = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
+    let clients: Vec<_> = (0..3).map(|_| begin(issuer.public, "POST /auth/login", body.as_bytes())).collect();
+    // One is at work; who works on it to the end, for somebody or nobody, takes long.
+    queue("2");
+    drop(clients);
+    queue("0");
+    let text = metrics(&issuer);
+    assert!(text.lines().any(|line| line == "doorward_issuer_password_wait_seconds_count 1"), "{text}");
 }
 
 #[test]

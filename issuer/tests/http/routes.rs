@@ -41,6 +41,15 @@ fn login_takes_the_email_the_username_or_either() {
         let answer = issuer.post("/auth/login", &json!({field: name, "password": PASSWORD}));
         assert_eq!(answer.status, 200, "{field} {name}: {answer:?}");
     }
+    // Only `login` takes either.
+    for (field, name) in [("email", "alice"), ("username", "a@b.com")] {
+        let answer = issuer.post("/auth/login", &json!({field: name, "password": PASSWORD}));
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (401, "invalid_credentials"),
+            "{field} {name}"
+        );
+    }
 }
 
 #[test]

@@ -56,6 +56,15 @@ pub(crate) fn send(address: SocketAddr, line: &str, headers: &[(&str, &str)], bo
     parse(&String::from_utf8(bytes).unwrap())
 }
 
+/// Sends a request, and leaves it to the caller to wait for the answer or to hang up.
+pub(crate) fn begin(address: SocketAddr, line: &str, body: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let kind = "content-type: application/json";
+    let head = format!("{line} HTTP/1.1\r\nhost: issuer\r\n{kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    stream
+}
+
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not an answer: {text:?}"));
     let mut lines = head.lines();

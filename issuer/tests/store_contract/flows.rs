@@ -65,7 +65,9 @@ pub(crate) async fn an_operator_names_roles_that_exist<F: Fixture>() {
     let issuer = Issuer::on(fixture.open().await, 4).await;
     let create = async |email: &str, password: &str, roles: &[&str]| {
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
-        issuer.register.create(request(email, password, None), &roles, &RequestContext::default()).await
+        let request = request(email, password, None);
+        let new = issuer.register.prepare_with(request, &roles, &RequestContext::default()).await?;
+        issuer.register.add(new).await
     };
     let admin = create("admin@b.com", PASSWORD, &["admin", "user", "admin"]).await.unwrap();
     assert_eq!(admin.roles, [role_name("admin"), role_name("user")]);

@@ -25,6 +25,7 @@ use doorward_issuer::domain::role::{Permission, Role};
 use doorward_issuer::domain::session::SessionLimits;
 use doorward_issuer::domain::token::Tokens;
 use doorward_issuer::domain::user::User;
+use doorward_issuer::domain::username::LoginName;
 use jiff::Timestamp;
 
 use crate::fixture::{Store, role_name};
@@ -134,12 +135,15 @@ impl Issuer {
         password: &str,
         name: Option<&str>,
     ) -> Result<User, RegisterError> {
-        self.register.register(request(email, password, name), &RequestContext::default()).await
+        let new = self.register.prepare(request(email, password, name), &RequestContext::default()).await?;
+        self.register.add(new).await
     }
 
     pub(crate) async fn log_in(&self, login: &str, password: &str) -> Result<Tokens, LoginError> {
-        let request = LoginRequest { login: login.to_owned(), password: Password::new(password.to_owned()) };
-        self.login.login(request, &RequestContext::default()).await
+        let (name, password) = (LoginName::parse(login), Password::new(password.to_owned()));
+        let context = RequestContext::default();
+        let proven = self.login.prove(LoginRequest { name, password }, &context).await?;
+        self.login.open(proven, &context).await
     }
 
     /// Somebody new who has logged in.
@@ -172,7 +176,8 @@ impl Issuer {
     ) -> Result<Timestamp, ChangePasswordError> {
         let (current, new) = (Password::new(current.to_owned()), Password::new(new.to_owned()));
         let request = PasswordChangeRequest { current, new };
-        self.change_password.change(caller, request, &RequestContext::default()).await
+        let new = self.change_password.prepare(caller, request, &RequestContext::default()).await?;
+        self.change_password.change(new).await
     }
 }
 

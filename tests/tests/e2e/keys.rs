@@ -1,5 +1,9 @@
 //! The life of keys: fetched once for all workers, exchanged, kept through outages, waited for, and never made up.
 
+use std::collections::VecDeque;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doorward_tests::certificate::Certificate;
@@ -69,6 +73,35 @@ fn a_new_key_counts_within_a_second_and_a_flood_of_unknown_ones_fetches_seldom()
     let gaps: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps[1..].iter().all(|gap| *gap > Duration::from_millis(4_900)), "{gaps:?}");
     assert_eq!(keyed.gateway.get("/users/ada", &new.token(&claims("ada"))).status, 200);
+}
+
+#[test]
+fn a_flood_of_requests_that_wait_does_not_keep_the_keys_away() {
+    let key = Signer::es256("k1");
+    let keyed = Keyed::start(1, "5m", Answer::Status(500));
+    let request = head("GET /users/ada", &[&bearer(&key.token(&claims("ada")))]);
+    let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Nobody reads the answers; the last few hundred connections stay open.
+            let mut open = VecDeque::new();
+            while !stop.load(Ordering::Relaxed) {
+                if let Ok(mut connection) = TcpStream::connect(keyed.gateway.address()) {
+                    sent.fetch_add(usize::from(connection.write_all(&request).is_ok()), Ordering::Relaxed);
+                    open.push_back(connection);
+                }
+                open.drain(..open.len().saturating_sub(300));
+            }
+        });
+        let flooded = wait::until(LIMIT, || (sent.load(Ordering::Relaxed) > 300).then_some(()));
+        keyed.release(&jwks(&[&key]));
+        let fetched = wait::until(LIMIT, || {
+            (keyed.gateway.stat("wasmcustom.doorward_fetches.result.answered") > 0).then_some(())
+        });
+        stop.store(true, Ordering::Relaxed);
+        assert!(flooded.is_some() && fetched.is_some(), "{flooded:?} {fetched:?} after {sent:?} requests");
+    });
+    assert_eq!(keyed.gateway.get("/users/ada", &key.token(&claims("ada"))).status, 200);
 }
 
 #[test]

@@ -91,6 +91,9 @@ pub enum Error {
     /// A port that was asked for is in use.
     #[error("port {0} is in use: choose another one, or end what listens there")]
     PortTaken(u16),
+    /// Something that could be another user's lies where this harness keeps its locks.
+    #[error("{path} is not a directory of this user: remove it", path = .0.display())]
+    NotOurs(PathBuf),
     /// Not one port was free.
     #[error("no free port between {0} and {1}")]
     NoPort(u16, u16),

@@ -11,6 +11,8 @@ use crate::ports::Port;
 use crate::process::{Launch, Running};
 use crate::{Error, Result, files};
 
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// A running MongoDB.
 #[derive(Debug)]
 pub struct Mongod {
@@ -25,10 +27,11 @@ impl Mongod {
     /// # Errors
     /// When it does not start; the error carries the end of its log.
     pub fn start(binary: &Path, dir: &Path, log: PathBuf) -> Result<Self> {
-        // A replica set remembers its members' addresses, so a data directory keeps its port.
+        // A replica set remembers its members' addresses, so a data directory keeps its port if it can.
         let remembered = dir.join("port");
-        let before = std::fs::read_to_string(&remembered).ok().and_then(|text| text.trim().parse().ok());
-        let port = before.map_or_else(Port::any, Port::exactly)?;
+        let before: Option<u16> =
+            std::fs::read_to_string(&remembered).ok().and_then(|text| text.trim().parse().ok());
+        let port = before.map_or_else(Port::any, Port::rather)?;
         let data = dir.join("data");
         files::private_dir(&data)?;
         files::write_private(&remembered, port.number().to_string().as_bytes())?;
@@ -39,6 +42,7 @@ impl Mongod {
             .args([&data])
             .start()?;
         let mut mongod = Self { process, port };
+        mongod.become_member()?;
         mongod.become_primary()?;
         Ok(mongod)
     }
@@ -49,15 +53,34 @@ impl Mongod {
         format!("mongodb://127.0.0.1:{}/{database}?replicaSet=rs0", self.port.number())
     }
 
-    fn become_primary(&mut self) -> Result<()> {
-        let limit = Duration::from_secs(30);
+    /// Makes the replica set, or tells the one that the data remembers where its member is now.
+    fn become_member(&mut self) -> Result<()> {
         let number = self.port.number();
-        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{number}") };
+        let host = format!("127.0.0.1:{number}");
+        let member = doc! { "_id": 0, "host": &host };
         let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] }, "$db": "admin" };
         // A data directory that was used before answers that it is initialised already: just as good.
-        self.process.ready(limit, || command(number, &initiate).ok())?;
+        self.process.ready(LIMIT, || command(number, &initiate).ok())?;
+        let ask = doc! { "replSetGetConfig": 1, "$db": "admin" };
+        self.process.ready(LIMIT, || {
+            let answer = command(number, &ask).ok()?;
+            let mut config = answer.get_document("config").ok()?.clone();
+            let member = config.get_array_mut("members").ok()?.first_mut()?.as_document_mut()?;
+            if member.get_str("host").ok()? == host {
+                return Some(());
+            }
+            member.insert("host", &host);
+            // Nobody is left to agree to the move, so it is forced.
+            let moved = doc! { "replSetReconfig": config, "force": true, "$db": "admin" };
+            command(number, &moved).ok()?;
+            None
+        })
+    }
+
+    fn become_primary(&mut self) -> Result<()> {
+        let number = self.port.number();
         let hello = doc! { "hello": 1, "$db": "admin" };
-        self.process.ready(limit, || {
+        self.process.ready(LIMIT, || {
             let answer = command(number, &hello).ok()?;
             answer.get_bool("isWritablePrimary").ok()?.then_some(())
         })
@@ -104,18 +127,29 @@ mod tests {
     use crate::process::Workdir;
 
     #[test]
-    fn data_outlives_a_restart() {
+    fn data_outlives_a_restart_and_the_loss_of_the_port() {
         let prepared = Prepared::from_env().unwrap();
         let workdir = Workdir::new().unwrap();
         let start =
             || Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
-        let insert = doc! { "insert": "things", "documents": [{ "_id": 1 }], "$db": "kept" };
+        let kept = |mongod: &Mongod| {
+            let answer = command(mongod.port.number(), &doc! { "count": "things", "$db": "kept" }).unwrap();
+            answer.get_i32("n").unwrap()
+        };
+        let insert = |id: i32| doc! { "insert": "things", "documents": [{ "_id": id }], "$db": "kept" };
         let first = start();
-        command(first.port.number(), &insert).unwrap();
+        let before = first.port.number();
+        command(before, &insert(1)).unwrap();
         drop(first);
 
         let second = start();
-        let count = command(second.port.number(), &doc! { "count": "things", "$db": "kept" }).unwrap();
-        assert_eq!(count.get_i32("n").unwrap(), 1);
+        assert_eq!(kept(&second), 1);
+        drop(second);
+
+        let _taken = Port::exactly(before).unwrap();
+        let third = start();
+        assert_ne!(third.port.number(), before);
+        let answer = command(third.port.number(), &insert(2)).unwrap();
+        assert_eq!((answer.get_i32("n").unwrap(), kept(&third)), (1, 2));
     }
 }

@@ -1,5 +1,6 @@
 //! RabbitMQ in a directory of its own.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ impl Rabbitmq {
         let mut process = Launch::new("RabbitMQ", &tools.server, log)
             .env("HOME", dir)
             .env("ERL_EPMD_PORT", &epmd_number)
-            .env("RABBITMQ_NODENAME", format!("doorward-{}@localhost", random::name()))
+            .env("RABBITMQ_NODENAME", node_name(dir)?)
             .env("RABBITMQ_NODE_PORT", port.number().to_string())
             .env("RABBITMQ_DIST_PORT", dist_port.number().to_string())
             .env("RABBITMQ_CONFIG_FILE", &configuration)
@@ -63,6 +64,17 @@ impl Rabbitmq {
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port.number())
     }
+}
+
+/// What a broker keeps lies in a folder of its name, so the name lasts as long as the directory.
+fn node_name(dir: &Path) -> Result<String> {
+    let file = dir.join("node");
+    if let Ok(kept) = fs::read_to_string(&file) {
+        return Ok(kept);
+    }
+    let name = format!("doorward-{}@localhost", random::name());
+    files::write_private(&file, name.as_bytes())?;
+    Ok(name)
 }
 
 /// The broker answers a protocol header with the first method frame, `Connection.Start`.

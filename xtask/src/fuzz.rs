@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use doorward_tests::files;
 use doorward_tests::progress::Progress;
+use doorward_tests::{files, tools};
 
 use crate::error::Error;
 
@@ -32,6 +32,8 @@ pub(crate) struct Options {
 
 /// Builds the targets and runs them. Findings are kept in `target/fuzz/NAME`.
 pub(crate) fn fuzz(options: &Options) -> Result<u8, Error> {
+    tools::prerequisites::check()?;
+    tools::prerequisites::check_fuzzing()?;
     let progress = Progress::detect();
     progress.say("building the fuzz targets");
     let programs = build()?;

@@ -28,6 +28,7 @@ pub(crate) struct Options {
 pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     let progress = Progress::detect();
     tools::prerequisites::check()?;
+    tools::prerequisites::check_fuzzing()?;
     tools::rabbitmq::find(progress)?;
     let mongod = tools::mongod::find(progress)?;
     let envoy = tools::envoy::find(progress)?;

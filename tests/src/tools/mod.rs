@@ -4,7 +4,7 @@
 pub mod envoy;
 /// MongoDB's server.
 pub mod mongod;
-/// The programs that must be there before anything else: cargo, a C compiler.
+/// The programs that must be there before anything else: cargo, a C and a C++ compiler.
 pub mod prerequisites;
 /// RabbitMQ's server, from the distribution.
 pub mod rabbitmq;

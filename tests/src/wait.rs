@@ -1,4 +1,4 @@
-//! Waiting for a condition, with a deadline. The only place in the repository that sleeps.
+//! Waiting for a condition, with a deadline. The only place in the harness and the tests that sleeps.
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use doorward_tests::progress::Progress;
 use doorward_tests::stack::{Plan, Stack, Upstream};
 use serde_json::{Value, json};
 
-/// The seed's own password: ten characters that nobody else uses.
+/// What everybody here registers with, and what the README's example uses.
 pub(crate) const PASSWORD: &str = "S3cureP@ss";
 
 /// A running stack and a client at its gate.

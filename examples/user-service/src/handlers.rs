@@ -8,9 +8,10 @@ use poem::http::StatusCode;
 use poem::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 
+use crate::body::Change;
 use crate::caller::Caller;
 use crate::problem::Problem;
-use crate::profiles::{Change, Page, Profile, Profiles};
+use crate::profiles::{Page, Profile, Profiles};
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -57,7 +58,7 @@ pub(crate) async fn update(
     caller: Caller,
     Path(id): Path<String>,
     Data(profiles): Data<&Arc<Profiles>>,
-    Json(change): Json<Change>,
+    change: Change,
 ) -> Result<Json<Profile>, Problem> {
     let now = now();
     with(profiles, move |profiles| {

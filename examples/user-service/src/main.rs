@@ -12,6 +12,8 @@ use clap::Parser;
 use poem::listener::TcpListener;
 use poem::{EndpointExt as _, Route, Server, get};
 
+/// A change of a profile, as a body brings it.
+mod body;
 /// Who is calling, as the gateway says.
 mod caller;
 /// What each route does.
@@ -50,8 +52,8 @@ async fn serve(listen: SocketAddr, profiles: Profiles) -> ExitCode {
     let routes = Route::new()
         .at("/users", get(handlers::list))
         .at("/users/:id", get(handlers::show).put(handlers::update).delete(handlers::remove))
-        .catch_all_error(problem::from_framework)
-        .data(Arc::new(profiles));
+        .data(Arc::new(profiles))
+        .around(problem::told);
     eprintln!("listening on {listen}");
     match Server::new(TcpListener::bind(listen)).run(routes).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::body::Change;
 
 /// What is known of a user beside his account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,14 +18,6 @@ pub(crate) struct Profile {
     pub(crate) bio: Option<String>,
     pub(crate) created_at: String,
     pub(crate) updated_at: String,
-}
-
-/// What a user may change. The e-mail belongs to his account, so it is not among it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Change {
-    name: Option<String>,
-    bio: Option<String>,
 }
 
 /// A part of the list, and where to go on.
@@ -88,7 +82,7 @@ impl Profiles {
         let connection = self.lock();
         connection.execute(
             "UPDATE profiles SET name = coalesce(?2, name), bio = coalesce(?3, bio), updated_at = ?4 WHERE id = ?1",
-            params![id, change.name, change.bio, now.to_string()],
+            params![id, change.name(), change.bio(), now.to_string()],
         )?;
         find(&connection, id)
     }
@@ -145,7 +139,7 @@ mod tests {
         let (profiles, early, late) =
             (profiles(), Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
         profiles.find_or_insert("a", Some("a@b.com"), early).unwrap();
-        let change = Change { name: Some("Ada".to_owned()), bio: None };
+        let change = Change::parse(br#"{"name":"Ada"}"#).unwrap();
         let changed = profiles.update("a", &change, late).unwrap().unwrap();
         assert_eq!((changed.name.as_deref(), changed.email.as_deref()), (Some("Ada"), Some("a@b.com")));
         assert_eq!(changed.updated_at, "1970-01-01T00:01:00Z");
@@ -155,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_neither_changed_nor_removed() {
         let profiles = profiles();
-        let change = Change { name: None, bio: None };
+        let change = Change::default();
         assert_eq!(profiles.update("a", &change, Timestamp::UNIX_EPOCH).unwrap(), None);
         assert!(!profiles.remove("a").unwrap());
     }

@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
 use zxcvbn::zxcvbn;
 
 use super::email::Email;
@@ -71,7 +72,7 @@ impl PasswordPolicy {
     /// A policy. `min_score` is zxcvbn's, 0 to 4; `blocklist` has whole passwords, compared without regard to case.
     #[must_use]
     pub fn new(min_length: usize, min_score: u8, blocklist: impl IntoIterator<Item = String>) -> Self {
-        let blocklist = blocklist.into_iter().map(|entry| folded(&entry)).collect();
+        let blocklist = blocklist.into_iter().map(|entry| folded(&entry).to_string()).collect();
         Self { min_length, min_score, blocklist: Arc::new(blocklist) }
     }
 
@@ -89,7 +90,7 @@ impl PasswordPolicy {
         if length < self.min_length {
             return Err(PasswordRefusal::TooShort(self.min_length));
         }
-        if !self.blocklist.is_empty() && self.blocklist.contains(&folded(text)) {
+        if !self.blocklist.is_empty() && self.blocklist.contains(folded(text).as_str()) {
             return Err(PasswordRefusal::Blocked);
         }
         if self.is_guessable(text, &known_words(email, username)) {
@@ -127,20 +128,26 @@ fn known_words(email: &Email, username: Option<&Username>) -> Vec<String> {
 }
 
 /// Letters and digits alone, in lower case: what a password is made of, however it is spaced.
-fn bare(text: &str) -> String {
-    folded(text).chars().filter(|c| c.is_alphanumeric()).collect()
+fn bare(text: &str) -> Zeroizing<String> {
+    let folded = folded(text);
+    let mut bare = Zeroizing::new(String::with_capacity(folded.len()));
+    bare.extend(folded.chars().filter(|c| c.is_alphanumeric()));
+    bare
 }
 
 /// Takes the words out of a [`bare`] text, forwards and backwards, until none is left in it. Words of one or two characters
 /// stay: they are in every password.
-fn without(mut text: String, words: &[String]) -> String {
+fn without(mut text: Zeroizing<String>, words: &[String]) -> Zeroizing<String> {
     let words = words.iter().map(|word| bare(word)).filter(|word| word.chars().count() > 2);
     let mut words: Vec<String> =
-        words.flat_map(|word| [word.chars().rev().collect::<String>(), word]).collect();
+        words.flat_map(|word| [word.chars().rev().collect(), word.to_string()]).collect();
     // Whole addresses first: their parts would leave crumbs of them.
     words.sort_unstable_by_key(|word| Reverse(word.len()));
-    while let Some(word) = words.iter().find(|word| text.contains(word.as_str())) {
-        text = text.replace(word.as_str(), "");
+    let found =
+        |text: &str| words.iter().find_map(|word| text.find(word.as_str()).map(|at| at..at + word.len()));
+    while let Some(place) = found(&text) {
+        // In place: a new text would leave the old one behind.
+        drop(text.drain(place));
     }
     text
 }
@@ -151,8 +158,12 @@ impl Default for PasswordPolicy {
     }
 }
 
-fn folded(text: &str) -> String {
-    text.nfc().collect::<String>().to_lowercase()
+/// In NFC and lower case. Passwords come through here, so every copy is wiped; with room enough from the start, none is
+/// left behind by growing.
+fn folded(text: &str) -> Zeroizing<String> {
+    let mut normal = Zeroizing::new(String::with_capacity(text.len().saturating_mul(3)));
+    normal.extend(text.nfc());
+    Zeroizing::new(normal.to_lowercase())
 }
 
 #[cfg(test)]
@@ -274,7 +285,7 @@ mod tests {
         fn what_is_left_has_none_of_the_words(text in "[ab1.@ ]{0,40}", words in vec("[ab1.]{1,5}", 0..6)) {
             let rest = without(bare(&text), &words);
             for word in words.iter().map(|word| bare(word)).filter(|word| word.len() > 2) {
-                prop_assert!(!rest.contains(&word), "{} in {}", word, rest);
+                prop_assert!(!rest.contains(word.as_str()), "{} in {}", *word, *rest);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use doorward_tests::Error as Refused;
 use doorward_tests::http::Client;
 use doorward_tests::parts::Issuer;
 use doorward_tests::{files, random};
@@ -10,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::Error;
+
+/// How the issuer's command line says that there is such a user already.
+const TAKEN: &str = "the e-mail address is taken";
 
 /// The administrator's credentials, as `stack.json` shows them to programs of this machine's owner.
 #[derive(Clone, Serialize, Deserialize)]
@@ -30,11 +34,21 @@ impl Admin {
             None => Self { email: "admin@example.test".to_owned(), password: random::password() },
         };
         files::write_private(&file, json!(admin).to_string().as_bytes())?;
-        issuer.create_user(&admin.email, &admin.password, "admin")?;
-        Ok(admin)
+        match issuer.create_user(&admin.email, &admin.password, "admin") {
+            Ok(()) => Ok(admin),
+            Err(Refused::Command { reason, .. }) if reason.contains(TAKEN) => {
+                Err(Error::AdminTaken { email: admin.email, store: store_dir.to_owned() })
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
     fn can_log_in(&self, issuer: &Issuer) -> Result<bool, Error> {
-        Ok(Client::new(&issuer.url()).post("/auth/login", &json!(self))?.status == 200)
+        match Client::new(&issuer.url()).post("/auth/login", &json!(self))?.status {
+            200 => Ok(true),
+            401 => Ok(false),
+            // Whether there is such a user is then not known, and making one would only hide what is wrong.
+            status => Err(Error::AdminLogin { status }),
+        }
     }
 }

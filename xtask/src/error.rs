@@ -64,6 +64,24 @@ pub(crate) enum Error {
         /// Its process.
         pid: String,
     },
+    /// The issuer knows the administrator, but not by the password that is kept beside its store.
+    #[error(
+        "the store knows {email}, but not by the password kept beside it: delete {store}, and all its users \
+         with it, to begin anew",
+        store = store.display()
+    )]
+    AdminTaken {
+        /// The administrator.
+        email: String,
+        /// The store's directory.
+        store: PathBuf,
+    },
+    /// The administrator's login was neither accepted nor refused.
+    #[error("the issuer answered the administrator's login with {status}; its log says why")]
+    AdminLogin {
+        /// The status.
+        status: u16,
+    },
     /// The system refused something.
     #[error("cannot {doing}: {source}")]
     Io {

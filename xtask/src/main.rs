@@ -13,6 +13,8 @@ use doorward_tests::progress::Progress;
 mod admin;
 /// `cargo xtask bench`.
 mod bench;
+/// MongoDB and RabbitMQ, for `--full`.
+mod beneath;
 /// `cargo xtask plugin --check FILE`.
 mod check;
 /// `cargo xtask up --detach`.

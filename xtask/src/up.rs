@@ -1,22 +1,22 @@
 //! `cargo xtask up`: the whole stack on this machine.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use doorward_tests::build::programs::{self, Beside, Ours};
 use doorward_tests::build::wasm;
-use doorward_tests::parts::{Mongod, Rabbitmq, Store};
+use doorward_tests::parts::Store;
 use doorward_tests::ports::Port;
 use doorward_tests::prepared::{Prepared, Programs};
 use doorward_tests::process::{Guard, Running};
 use doorward_tests::progress::Progress;
 use doorward_tests::stack::{Behind, Plan, Stack, Upstream};
-use doorward_tests::{files, random, tools};
+use doorward_tests::{files, tools};
 use serde_json::json;
 
 use crate::admin::Admin;
+use crate::beneath::{self, Beneath};
 use crate::error::Error;
 use crate::report::Report;
 use crate::signals::Signals;
@@ -62,14 +62,14 @@ pub(crate) fn up(options: &Options) -> Result<(), Error> {
     }
     let progress = Progress::detect();
     let _lock = state.lock()?;
-    let programs = prepare(options, progress)?;
+    let (programs, servers) = prepare(options, progress)?;
     // Not earlier: a signal during the build ends us and cargo alike.
     let signals = Signals::take_over()?;
 
     // Declared first, so that the files go last.
     let stack_json = state.stack_json();
     let _guard = Guard::over(&[&stack_json])?;
-    let mut beneath = if options.full { Some(Beneath::start(&state, progress)?) } else { None };
+    let mut beneath = servers.map(|servers| Beneath::start(&servers, &state, progress)).transpose()?;
     let mut stack = start(options, &state, &programs, beneath.as_ref(), progress)?;
     let report = report(&state, &programs, &stack, beneath.as_ref())?;
     files::write_private(&stack_json, format!("{:#}\n", json!(report)).as_bytes())?;
@@ -86,46 +86,19 @@ pub(crate) fn up(options: &Options) -> Result<(), Error> {
 }
 
 /// Fetches what is missing and builds what is ours.
-fn prepare(options: &Options, progress: Progress) -> Result<Programs, Error> {
+fn prepare(options: &Options, progress: Progress) -> Result<(Programs, Option<beneath::Servers>), Error> {
     if options.prepared {
-        return Ok(Prepared::from_env()?.programs);
+        let Prepared { programs, mongod, .. } = Prepared::from_env()?;
+        let servers = options.full.then(|| beneath::Servers::with(mongod, progress)).transpose()?;
+        return Ok((programs, servers));
     }
     tools::prerequisites::check()?;
     let envoy = tools::envoy::find(progress)?;
+    // Before the builds: nobody wants to wait for those to learn that a server is missing.
+    let servers = options.full.then(|| beneath::Servers::find(progress)).transpose()?;
     let plugin_wasm = wasm::plugin(options.toolchain.choice(), progress)?;
     let Ours { issuer, user_service } = programs::build(Beside::Nothing, progress)?;
-    Ok(Programs { envoy, plugin_wasm, issuer, user_service })
-}
-
-/// What `--full` puts under the stack.
-struct Beneath {
-    mongod: Mongod,
-    rabbitmq: Rabbitmq,
-    master_key: String,
-}
-
-impl Beneath {
-    fn start(state: &StateDir, progress: Progress) -> Result<Self, Error> {
-        let (mongod, rabbitmq) = (tools::mongod::find(progress)?, tools::rabbitmq::find(progress)?);
-        let logs = state.sub("logs")?;
-        let dir = state.sub("mongodb")?;
-        let step = progress.step("starting MongoDB");
-        let mongod = Mongod::start(&mongod, &dir, logs.join("mongodb.log"))?;
-        drop(step);
-        let _step = progress.step("starting RabbitMQ");
-        let rabbitmq = Rabbitmq::start(&rabbitmq, &state.sub("rabbitmq")?, logs.join("rabbitmq.log"))?;
-        // The key that wraps what lies in the store has to outlive this process like the store itself.
-        let file = dir.join("master.key");
-        let master_key = match fs::read_to_string(&file) {
-            Ok(kept) => kept,
-            Err(_) => {
-                let made = random::master_key();
-                files::write_private(&file, made.as_bytes())?;
-                made
-            }
-        };
-        Ok(Self { mongod, rabbitmq, master_key })
-    }
+    Ok((Programs { envoy, plugin_wasm, issuer, user_service }, servers))
 }
 
 fn start(

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use doorward_tests::process::supervisor;
 use doorward_tests::progress::Progress;
 use doorward_tests::{files, wait};
 
@@ -52,7 +53,7 @@ pub(crate) fn leave_terminal() -> Result<(), Error> {
 }
 
 fn command(options: &Options) -> Result<Command, Error> {
-    let own = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
+    let own = supervisor::own_program()?;
     let mut command = Command::new(own);
     command.args(["up", "--in-background", "--state"]).arg(&options.state);
     for (flag, wanted) in [("--full", options.full), ("--prepared", options.prepared)] {

@@ -7,7 +7,7 @@ use doorward_tests::build::programs::{self, Beside, Ours};
 use doorward_tests::build::wasm;
 use doorward_tests::parts::Mongod;
 use doorward_tests::prepared::{Prepared, Programs};
-use doorward_tests::process::Workdir;
+use doorward_tests::process::{Workdir, supervisor};
 use doorward_tests::progress::Progress;
 use doorward_tests::{files, tools};
 
@@ -42,7 +42,7 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     let step = progress.step("starting MongoDB");
     let server = Mongod::start(&mongod, &workdir.sub("mongodb")?, workdir.path().join("mongodb.log"))?;
     drop(step);
-    let xtask = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
+    let xtask = supervisor::own_program()?;
     let prepared = Prepared { programs, mongod, mongodb_url: server.url(""), xtask };
 
     progress.say("running the tests");

@@ -20,12 +20,23 @@ pub(super) fn program() -> Result<PathBuf> {
     if let Some(xtask) = std::env::var_os("DOORWARD_TEST_XTASK") {
         return Ok(xtask.into());
     }
-    let own = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
+    let own = own_program()?;
     if own.file_stem().is_some_and(|name| name == "xtask") {
         Ok(own)
     } else {
         Err(Error::NotPrepared("DOORWARD_TEST_XTASK"))
     }
+}
+
+/// This program's own file. A build that ran meanwhile may have replaced it, and Linux then calls the old one
+/// deleted; its successor stands in the same place.
+///
+/// # Errors
+/// When the system does not say.
+pub fn own_program() -> Result<PathBuf> {
+    let own = std::env::current_exe().map_err(Error::io("find this program's own file"))?;
+    let replaced = own.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(replaced.unwrap_or(own))
 }
 
 /// Runs a program until it ends, or until standard input closes. Returns the program's exit code.

@@ -178,7 +178,8 @@ impl Lifecycle {
     }
 
     fn is_due(&self, now: UnixTime) -> bool {
-        self.wanted || self.loaded.as_ref().is_none_or(|record| is_past(record.fetched_at, self.refresh(), now))
+        self.wanted
+            || self.loaded.as_ref().is_none_or(|record| is_past(record.fetched_at, self.refresh(), now))
     }
 
     /// A lease that ends later than any that was written now is from before the clock was set back.

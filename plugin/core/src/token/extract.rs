@@ -269,7 +269,9 @@ mod tests {
             "Bearer =",
             "Bearer a=b",
             "Bearer \u{e9}",
-            "Bearer a\tb", "Bearer\ta", "Bearer \ta",
+            "Bearer a\tb",
+            "Bearer\ta",
+            "Bearer \ta",
             &long,
         ] {
             assert_eq!(

@@ -39,6 +39,21 @@ impl World {
         }
     }
 
+    /// Everybody has the first keys.
+    fn with_keys(workers: u64) -> Self {
+        let mut world = Self::new(workers);
+        world.fetch(b"k1");
+        world
+    }
+
+    /// Somebody asks, the provider answers, and everybody hears of it.
+    fn fetch(&mut self, document: &[u8]) {
+        self.round();
+        self.round();
+        self.answer(Some(document));
+        self.round();
+    }
+
     fn on(&mut self, worker: usize, event: Event) {
         for effect in self.workers[worker].on(event, self.now) {
             match effect {
@@ -89,18 +104,11 @@ fn four_workers_start_with_one_fetch() {
 
 #[test]
 fn an_unknown_kid_fetches_once_per_cool_down() {
-    let mut world = World::new(2);
-    world.round();
-    world.round();
-    world.answer(Some(b"k1"));
-    world.round();
+    let mut world = World::with_keys(2);
     assert!(!world.workers[0].want(world.now), "just fetched");
     world.pass(COOL_DOWN);
     assert!(world.workers[0].want(world.now));
-    world.round();
-    world.round();
-    world.answer(Some(b"k2"));
-    world.round();
+    world.fetch(b"k2");
     assert!(world.trusted.iter().all(|t| t.as_deref() == Some(b"k2")));
     assert!(!world.workers[1].want(world.now), "the other worker's fetch counts for all");
     assert_eq!(world.fetches, 2);
@@ -108,10 +116,7 @@ fn an_unknown_kid_fetches_once_per_cool_down() {
 
 #[test]
 fn keys_outlive_an_outage_but_not_for_ever() {
-    let mut world = World::new(1);
-    world.round();
-    world.round();
-    world.answer(Some(b"k1"));
+    let mut world = World::with_keys(1);
     for _ in 0..300 {
         world.pass(Duration::from_secs(1));
         world.round();
@@ -130,10 +135,7 @@ fn keys_outlive_an_outage_but_not_for_ever() {
 
 #[test]
 fn an_unknown_kid_fetches_again_after_a_fetch_that_failed() {
-    let mut world = World::new(1);
-    world.round();
-    world.round();
-    world.answer(Some(b"k1"));
+    let mut world = World::with_keys(1);
     world.pass(COOL_DOWN);
     assert!(world.workers[0].want(world.now));
     world.round();
@@ -141,25 +143,16 @@ fn an_unknown_kid_fetches_again_after_a_fetch_that_failed() {
     world.answer(None);
     assert!(!world.workers[0].want(world.now), "not worth to wait for, but not forgotten");
     world.pass(COOL_DOWN);
-    world.round();
-    world.round();
-    world.answer(Some(b"k2"));
+    world.fetch(b"k2");
     assert_eq!(world.trusted[0].as_deref(), Some(&b"k2"[..]));
 }
 
 #[test]
 fn a_clock_that_is_set_back_freezes_nothing() {
-    let mut world = World::new(2);
-    world.round();
-    world.round();
-    world.answer(Some(b"k1"));
-    world.round();
+    let mut world = World::with_keys(2);
     world.now -= Duration::from_secs(900);
     assert!(world.workers[0].want(world.now));
-    world.round();
-    world.round();
-    world.answer(Some(b"k2"));
-    world.round();
+    world.fetch(b"k2");
     assert!(world.trusted.iter().all(|t| t.as_deref() == Some(b"k2")));
 }
 

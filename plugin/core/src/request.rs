@@ -18,29 +18,35 @@ impl<'a> RequestHead<'a> {
     pub fn parse(buffer: &'a [u8]) -> Option<Self> {
         let (count, rest) = read_u32(buffer)?;
         let (sizes, mut data) = rest.split_at_checked(count.checked_mul(8)?)?;
-        let mut pairs = Vec::with_capacity(count);
+        let mut head = Self::with_room_for(count);
         for size in sizes.chunks_exact(8) {
             let (name_size, rest) = read_u32(size)?;
             let (value_size, _) = read_u32(rest)?;
             let (name, after_name) = read_entry(data, name_size)?;
             let (value, after_value) = read_entry(after_name, value_size)?;
-            pairs.push((name, value));
+            head.push(name, value);
             data = after_value;
         }
-        Some(Self::from_pairs(pairs))
+        Some(head)
     }
 
     /// A head from its header pairs, pseudo-headers included.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
-        let mut head = Self { method: b"", path: b"", headers: Vec::with_capacity(24) };
-        for (name, value) in pairs {
-            match name {
-                b":method" => head.method = value,
-                b":path" => head.path = value,
-                _ => head.headers.push((name, value)),
-            }
-        }
+        let mut head = Self::with_room_for(0);
+        pairs.into_iter().for_each(|(name, value)| head.push(name, value));
         head
+    }
+
+    fn with_room_for(headers: usize) -> Self {
+        Self { method: b"", path: b"", headers: Vec::with_capacity(headers) }
+    }
+
+    fn push(&mut self, name: &'a [u8], value: &'a [u8]) {
+        match name {
+            b":method" => self.method = value,
+            b":path" => self.path = value,
+            _ => self.headers.push((name, value)),
+        }
     }
 
     /// The `:method`; empty when there is none.

@@ -72,6 +72,19 @@ impl HeaderPlan {
         }
         Ok(())
     }
+
+    /// Protected names as the client spelled them, each once.
+    pub fn present_in(&self, head: &RequestHead<'_>) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, _) in head.headers().filter(|(name, _)| self.protects(name)) {
+            // A protected name is ASCII, and so is every spelling of it.
+            let name = String::from_utf8_lossy(name).into_owned();
+            if !found.contains(&name) {
+                found.push(name);
+            }
+        }
+        found
+    }
 }
 
 fn canonical(name: &[u8]) -> Vec<u8> {
@@ -130,21 +143,6 @@ impl HeaderMutation {
     /// Headers to add once the names are free.
     pub fn set(&self) -> impl Iterator<Item = (&str, &str)> {
         self.set.iter().flat_map(|headers| headers.iter()).map(|(name, value)| (&**name, &**value))
-    }
-}
-
-impl HeaderPlan {
-    /// Protected names as the client spelled them, each once.
-    pub fn present_in(&self, head: &RequestHead<'_>) -> Vec<String> {
-        let mut found = Vec::new();
-        for (name, _) in head.headers().filter(|(name, _)| self.protects(name)) {
-            // A protected name is ASCII, and so is every spelling of it.
-            let name = String::from_utf8_lossy(name).into_owned();
-            if !found.contains(&name) {
-                found.push(name);
-            }
-        }
-        found
     }
 }
 

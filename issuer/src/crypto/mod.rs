@@ -1,5 +1,7 @@
 //! What is secret: the key ring, the password pool, and the tokens signed and minted with the ring's keys.
 
+/// What waits in the store to be mailed.
+pub mod mail_sealer;
 /// The one secret to keep: what seals the ring.
 pub mod master_key;
 /// Passwords: peppered bcrypt in the pool.
@@ -13,5 +15,7 @@ pub mod ring;
 /// Access tokens and the published keys.
 pub mod signer;
 
+/// Encryption under the master key and under mail keys.
+mod seal;
 /// One key that signs, whatever its algorithm.
 mod signing_key;

@@ -46,8 +46,8 @@ pub enum RingError {
 }
 
 impl KeyRing {
-    /// Opens the ring in `store`, and makes the keys that it lacks: a pepper, a refresh key, and a signing key if
-    /// tokens are signed with an asymmetric algorithm. Replicas that start together end up with the same ring.
+    /// Opens the ring in `store`, and makes the keys that it lacks: a pepper, a refresh key, a mail key, and a
+    /// signing key if tokens are signed with an asymmetric algorithm. Replicas that start together end up with the same ring.
     ///
     /// # Errors
     /// See [`RingError`]. A wrong master key is noticed before anything is written.
@@ -59,7 +59,8 @@ impl KeyRing {
         random: &dyn Random,
     ) -> Result<Self, RingError> {
         let ring = Self::load(store, master).await?;
-        let wanted = [KeyKind::Pepper, KeyKind::Refresh].into_iter().chain(signing.map(KeyKind::Signing));
+        let wanted = [KeyKind::Pepper, KeyKind::Refresh, KeyKind::Mail];
+        let wanted = wanted.into_iter().chain(signing.map(KeyKind::Signing));
         let missing: Vec<_> = wanted.filter(|kind| ring.newest(*kind).is_none()).collect();
         if missing.is_empty() {
             return Ok(ring);
@@ -108,7 +109,7 @@ impl KeyRing {
     pub(super) fn signing(&self) -> impl Iterator<Item = (SigningAlgorithm, &RingKey)> {
         self.trusted().filter_map(|key| match key.kind {
             KeyKind::Signing(algorithm) => Some((algorithm, key)),
-            KeyKind::Pepper | KeyKind::Refresh => None,
+            KeyKind::Pepper | KeyKind::Refresh | KeyKind::Mail => None,
         })
     }
 

@@ -46,6 +46,8 @@ pub enum KeyKind {
     Pepper,
     /// Authenticates refresh tokens.
     Refresh,
+    /// Seals what waits in the store to be mailed.
+    Mail,
 }
 
 impl KeyKind {
@@ -58,6 +60,7 @@ impl KeyKind {
             Self::Signing(SigningAlgorithm::EdDsa) => "signing:EdDSA",
             Self::Pepper => "pepper",
             Self::Refresh => "refresh",
+            Self::Mail => "mail",
         }
     }
 
@@ -65,8 +68,10 @@ impl KeyKind {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         use SigningAlgorithm::{EdDsa, Es256, Rs256};
-        [Self::Signing(Es256), Self::Signing(Rs256), Self::Signing(EdDsa), Self::Pepper, Self::Refresh]
+        let signing = [Es256, Rs256, EdDsa].map(Self::Signing);
+        signing
             .into_iter()
+            .chain([Self::Pepper, Self::Refresh, Self::Mail])
             .find(|kind| kind.as_str() == name)
     }
 }
@@ -119,5 +124,21 @@ pub struct SealedKey {
 impl fmt::Debug for SealedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealedKey({} {} #{})", self.id, self.kind.as_str(), self.number)
+    }
+}
+
+/// A secret that waits in the store, readable with a key of the ring alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// The key that opens it.
+    pub key: KeyId,
+    /// Nonce and ciphertext.
+    pub bytes: Vec<u8>,
+}
+
+/// Leaves the ciphertext out.
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedSecret(by {})", self.key)
     }
 }

@@ -92,7 +92,7 @@ fn keys_grow_old() {
         text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
     };
     issuer.clock.advance(std::time::Duration::from_secs(86_400));
-    for kind in ["pepper", "refresh", "signing:ES256"] {
+    for kind in ["pepper", "refresh", "mail", "signing:ES256"] {
         assert!((86_400.0..90_000.0).contains(&age(kind)), "{kind}: {}", age(kind));
     }
 }

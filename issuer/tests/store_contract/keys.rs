@@ -39,7 +39,7 @@ pub(crate) async fn replicas_that_start_together_agree<F: Fixture>() {
     .await;
     assert!(published.windows(2).all(|pair| pair[0] == pair[1]), "{published:?}");
     let kinds = fixture.open().await.all().await.unwrap().len();
-    assert_eq!(kinds, 3, "one pepper, one refresh key, one signing key");
+    assert_eq!(kinds, 4, "one pepper, one refresh key, one mail key, one signing key");
 }
 
 pub(crate) async fn another_master_key_is_refused<F: Fixture>() {

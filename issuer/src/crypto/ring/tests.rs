@@ -49,12 +49,13 @@ fn shown(ring: &KeyRing) -> Vec<String> {
 async fn the_first_start_makes_the_keys_and_later_ones_find_them() {
     let (store, master) = (MemoryKeys::default(), MasterKey::generate(&SystemRandom));
     let first = open(&store, &master, Some(SigningAlgorithm::Es256)).await.unwrap();
-    for kind in [KeyKind::Pepper, KeyKind::Refresh, KeyKind::Signing(SigningAlgorithm::Es256)] {
+    let signing = KeyKind::Signing(SigningAlgorithm::Es256);
+    for kind in [KeyKind::Pepper, KeyKind::Refresh, KeyKind::Mail, signing] {
         assert!(first.newest(kind).is_some(), "{kind:?}");
     }
     let second = open(&store, &master, Some(SigningAlgorithm::Es256)).await.unwrap();
     assert_eq!(shown(&first), shown(&second));
-    assert_eq!(second.newest_made().len(), 3, "one of each kind");
+    assert_eq!(second.newest_made().len(), 4, "one of each kind");
     assert_eq!(first.newest_made(), second.newest_made());
     let other_algorithm = open(&store, &master, Some(SigningAlgorithm::EdDsa)).await.unwrap();
     assert_eq!(other_algorithm.signing().count(), 2, "the older key still verifies");

@@ -132,7 +132,7 @@ fn create_user(config: &Config, user: CreateUser) -> Result<(), Failure> {
         let request = NewUserRequest { email: user.email, password, username: user.username };
         let context = RequestContext { request_id: "users-create".to_owned(), ..RequestContext::default() };
         let user = app.register.prepare_with(request, &user.roles, &context).await?;
-        let user = app.register.add(user).await?;
+        let user = app.register.add(user, &context).await?;
         println!("{}", as_json(&user));
         Ok(())
     })

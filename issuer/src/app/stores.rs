@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::domain::ports::{Keys, Roles, Sessions, StoreHealth, Users};
+use crate::domain::ports::{Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
 use crate::store::OpenError;
 use crate::store::mongodb::MongoStore;
 use crate::store::sqlite::SqliteStore;
@@ -30,10 +30,10 @@ impl Stores {
         }
     }
 
-    fn of<S: Users + Roles + Sessions + Keys + StoreHealth + 'static>(
-        store: S,
-        watch: Arc<dyn StoreWatch>,
-    ) -> Self {
+    fn of<S>(store: S, watch: Arc<dyn StoreWatch>) -> Self
+    where
+        S: Users + Roles + Sessions + Keys + Outbox + Revocations + StoreHealth + 'static,
+    {
         let store = Arc::new(Watched::new(store, watch));
         Self {
             users: store.clone(),

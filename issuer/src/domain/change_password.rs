@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use super::authenticate::Caller;
 use super::clock::Clock;
 use super::context::RequestContext;
+use super::event::{Event, Report};
 use super::field::FieldError;
 use super::ids::UserId;
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
-use super::ports::{HashError, PasswordChanged, PasswordHasher, StoreError, Users, Verdict};
+use super::ports::{Changed, HashError, PasswordHasher, StoreError, Users, Verdict, WriteUserError};
+use super::user::UserChange;
 
 /// Gives a user another password, and ends everything that the old one opened.
 pub struct ChangePassword {
@@ -99,11 +101,22 @@ impl ChangePassword {
     /// # Errors
     /// See [`ChangePasswordError`]; then nothing was written. After [`ChangePasswordError::Store`] it may have been:
     /// trying again tells.
-    pub async fn change(&self, new: NewPassword) -> Result<Timestamp, ChangePasswordError> {
+    pub async fn change(
+        &self,
+        new: NewPassword,
+        context: &RequestContext,
+    ) -> Result<Timestamp, ChangePasswordError> {
         let now = self.clock.now();
-        match self.users.change_password(new.user, new.epoch, &new.hash, now).await? {
-            PasswordChanged::Yes => Ok(now),
-            PasswordChanged::Superseded => Err(ChangePasswordError::Revoked),
+        let report = Report::new(now, context).tell(Event::PasswordChanged);
+        let change = UserChange { password: Some(new.hash), ..UserChange::default() };
+        match self
+            .users
+            .change(new.user, new.epoch, &change, &report)
+            .await
+            .map_err(WriteUserError::unless_taken)?
+        {
+            Changed::Yes => Ok(now),
+            Changed::Superseded => Err(ChangePasswordError::Revoked),
         }
     }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::clock::{Clock, Random};
 use super::context::RequestContext;
+use super::event::{Event, Report};
 use super::grant::{Grant, GrantError};
 use super::ids::SessionId;
 use super::password::{Password, PasswordHash};
@@ -110,7 +111,12 @@ impl Login {
         let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
         // Signed first: a session whose tokens nobody got would be a loose end.
         let tokens = self.grant.tokens(&user, &session, refresh.token, now).await?;
-        match self.sessions.open(&session).await? {
+        let report = Report::new(now, context).tell(Event::UserLogin {
+            session: id,
+            address: session.address,
+            user_agent: session.user_agent.clone(),
+        });
+        match self.sessions.open(&session, &report).await? {
             Opened::Superseded => Err(LoginError::InvalidCredentials),
             Opened::Yes => Ok(tokens),
         }

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod context;
 /// A canonical e-mail address.
 pub mod email;
+/// What happened, as the rest of the system hears of it.
+pub mod event;
 /// What is wrong with one field of a request.
 pub mod field;
 /// Identifiers that cannot be mixed up.
@@ -19,6 +21,8 @@ pub mod keys;
 pub mod password;
 /// Which passwords may be chosen.
 pub mod policy;
+/// Tokens that are dead before their time.
+pub mod revocation;
 /// Roles and the permissions they carry.
 pub mod role;
 /// A login: one family of refresh tokens.

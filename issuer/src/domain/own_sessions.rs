@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use super::authenticate::Caller;
 use super::clock::Clock;
+use super::context::RequestContext;
+use super::event::Report;
 use super::ids::SessionId;
 use super::ports::{RefreshTokens, Sessions, StoreError};
 use super::session::{Session, SessionCursor};
@@ -51,7 +53,12 @@ impl OwnSessions {
     ///
     /// # Errors
     /// When the store cannot answer.
-    pub async fn end(&self, caller: &Caller, id: SessionId) -> Result<bool, StoreError> {
+    pub async fn end(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        context: &RequestContext,
+    ) -> Result<bool, StoreError> {
         let session = self.sessions.by_id(id).await?;
         // A session never changes hands, so it is still his when it is ended.
         if !session
@@ -59,15 +66,15 @@ impl OwnSessions {
         {
             return Ok(false);
         }
-        self.sessions.end(id).await
+        self.sessions.end(id, &self.report(context)).await
     }
 
     /// Ends all sessions of the caller, this one too.
     ///
     /// # Errors
     /// When the store cannot answer.
-    pub async fn end_all(&self, caller: &Caller) -> Result<(), StoreError> {
-        self.sessions.end_all(caller.user().id).await
+    pub async fn end_all(&self, caller: &Caller, context: &RequestContext) -> Result<(), StoreError> {
+        self.sessions.end_all(caller.user().id, &self.report(context)).await.map(drop)
     }
 
     /// Ends the session that a refresh token belongs to: the current token, or any that came before it. Whoever wants
@@ -75,10 +82,15 @@ impl OwnSessions {
     ///
     /// # Errors
     /// When the store cannot answer.
-    pub async fn log_out(&self, refresh_token: &str) -> Result<(), StoreError> {
+    pub async fn log_out(&self, refresh_token: &str, context: &RequestContext) -> Result<(), StoreError> {
         match self.refresh_tokens.authenticate(refresh_token) {
-            Ok(token) => self.sessions.end(token.session).await.map(drop),
+            Ok(token) => self.sessions.end(token.session, &self.report(context)).await.map(drop),
             Err(_forged) => Ok(()),
         }
+    }
+
+    /// The end of sessions, which the store tells of by itself.
+    fn report(&self, context: &RequestContext) -> Report {
+        Report::new(self.clock.now(), context)
     }
 }

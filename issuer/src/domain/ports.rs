@@ -5,34 +5,38 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::event::{OutboxEvent, Report};
 use super::ids::{SessionId, UserId};
 use super::keys::{SealedKey, SealedSecret};
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordRefusal};
+use super::revocation::RevocationPage;
 use super::role::{Role, RoleName};
 use super::session::{Session, SessionCursor};
 use super::token::{
     AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenFingerprint,
     TokenRefusal,
 };
-use super::user::{Account, User};
+use super::user::{Account, User, UserChange};
 use super::username::LoginName;
 
 /// Users and their password hashes.
 ///
-/// Every method answers within about three seconds, with [`StoreError::Unavailable`] if need be; what it wrote when
+/// A method that takes a [`Report`] writes the state, the report's events, and the revocations that follow from the
+/// change in one transaction; if it changes nothing, it tells nothing. Every method answers within about three seconds, with [`StoreError::Unavailable`] if need be; what it wrote when
 /// it answers `Ok` survives a crash; dropping the future half way leaves the whole write or none of it.
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Adds an account.
     ///
     /// # Errors
-    /// [`InsertUserError::EmailTaken`] and [`InsertUserError::UsernameTaken`] come from a unique index, never from
+    /// [`WriteUserError::EmailTaken`] and [`WriteUserError::UsernameTaken`] come from a unique index, never from
     /// a look beforehand; nothing is ever overwritten. Roles are kept as they are
     /// named, in their order; a name that no role has carries no permissions.
-    async fn insert(&self, account: &Account) -> Result<(), InsertUserError>;
+    async fn insert(&self, account: &Account, report: &Report) -> Result<(), WriteUserError>;
 
     /// The user with that id, as of now: never from a cache or a lagging replica.
     ///
@@ -64,28 +68,35 @@ pub trait Users: Send + Sync {
         new: &PasswordHash,
     ) -> Result<bool, StoreError>;
 
-    /// Gives an active user who is still in `epoch` another password, raises his epoch by one and ends all his sessions:
-    /// one transaction. Together with [`Sessions::open`] this means that no session that the old password opened, or
-    /// was about to open, is left.
+    /// Changes a user who is still in `epoch`, and moves `updated_at`. What the change cuts off
+    /// ([`UserChange::cuts`]) is cut off in the same transaction: the epoch rises by one and the tokens of older epochs
+    /// are revoked; and if sessions end, all of them do. Together with [`Sessions::open`] this means that
+    /// no session that the old password opened, or was about to open, is left.
     ///
     /// # Errors
-    /// When the store cannot answer.
-    async fn change_password(
+    /// As [`insert`](Self::insert), when the address or name belongs to somebody else.
+    async fn change(
         &self,
         id: UserId,
         epoch: u64,
-        new: &PasswordHash,
-        now: Timestamp,
-    ) -> Result<PasswordChanged, StoreError>;
+        change: &UserChange,
+        report: &Report,
+    ) -> Result<Changed, WriteUserError>;
+
+    /// Removes a user and his sessions, and revokes all his tokens. Says whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError>;
 }
 
-/// What became of a change of password.
+/// What became of a change of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum PasswordChanged {
-    /// The new password is the one.
+pub enum Changed {
+    /// It happened.
     Yes,
-    /// The user changed meanwhile, or is not active; nothing was written.
+    /// The user is in another epoch by now, or gone; nothing was written.
     Superseded,
 }
 
@@ -105,7 +116,7 @@ pub trait Roles: Send + Sync {
     async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError>;
 }
 
-/// Open sessions.
+/// Open sessions. What holds for a [`Report`] given to [`Users`] holds here.
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Opens the session if its user is still active and still in the epoch that the session names: one
@@ -113,7 +124,7 @@ pub trait Sessions: Send + Sync {
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn open(&self, session: &Session) -> Result<Opened, StoreError>;
+    async fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError>;
 
     /// The session with that id, if it has not been ended; it may have run out.
     ///
@@ -129,17 +140,18 @@ pub trait Sessions: Send + Sync {
     /// When the store cannot answer; then it may have happened or not.
     async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError>;
 
-    /// Ends the session, for ever. Says whether there was one.
+    /// Ends the session, for ever, and revokes its tokens. Says whether there was one.
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError>;
+    async fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError>;
 
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user, raises his epoch and revokes the tokens of older ones. Says whether there is such
+    /// a user.
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn end_all(&self, user: UserId) -> Result<(), StoreError>;
+    async fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError>;
 
     /// At most `limit` of the user's sessions that are open at `now`: the latest login first, and only those behind
     /// `after`.
@@ -192,6 +204,33 @@ pub trait Keys: Send + Sync {
     async fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError>;
 }
 
+/// What waits to be told to the rest of the system.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The user's events that have not been removed yet, in their order.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEvent>, StoreError>;
+
+    /// Changes whenever this process has written events. Others may have, too: look from time to time.
+    fn news(&self) -> watch::Receiver<u64>;
+}
+
+/// Which tokens are dead, in the order in which they died.
+#[async_trait]
+pub trait Revocations: Send + Sync {
+    /// At most `limit` entries behind the place `after` that have to be known at `now`, and the newest place.
+    /// An entry that a later read shows is behind every entry that this one shows.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn after(&self, after: u64, limit: u32, now: Timestamp) -> Result<RevocationPage, StoreError>;
+
+    /// Changes whenever this process has written a revocation. Others may have, too.
+    fn news(&self) -> watch::Receiver<u64>;
+}
+
 /// Whether the store answers.
 #[async_trait]
 pub trait StoreHealth: Send + Sync {
@@ -221,9 +260,9 @@ impl StoreError {
     }
 }
 
-/// Why an account was not added.
+/// Why an account was not added or changed.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum InsertUserError {
+pub enum WriteUserError {
     /// Another user has that e-mail address.
     #[error("the e-mail address is taken")]
     EmailTaken,
@@ -233,6 +272,17 @@ pub enum InsertUserError {
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WriteUserError {
+    /// What is wrong if neither the address nor the name was written.
+    #[must_use]
+    pub fn unless_taken(self) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            taken @ (Self::EmailTaken | Self::UsernameTaken) => StoreError::Corrupt(taken.to_string()),
+        }
+    }
 }
 
 /// Judges, hashes and checks passwords where it cannot starve anything else.

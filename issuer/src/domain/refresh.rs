@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::context::RequestContext;
+use super::event::{Alert, Event, Report};
 use super::grant::{Grant, GrantError};
 use super::ids::{SessionId, UserId};
 use super::ports::{Exchanged, RefreshTokens, Sessions, SignError, StoreError, Users};
@@ -85,10 +87,10 @@ impl Refresh {
     ///
     /// # Errors
     /// See [`RefreshError`]. After any of them but [`RefreshError::Refused`] the same token may be sent again.
-    pub async fn refresh(&self, token: &str) -> Result<Tokens, RefreshError> {
+    pub async fn refresh(&self, token: &str, context: &RequestContext) -> Result<Tokens, RefreshError> {
         let token = self.refresh_tokens.authenticate(token)?;
         for _ in 0..ROUNDS {
-            if let Some(tokens) = self.round(&token).await? {
+            if let Some(tokens) = self.round(&token, context).await? {
                 return Ok(tokens);
             }
         }
@@ -96,13 +98,17 @@ impl Refresh {
     }
 
     /// Reads, judges and writes once; nothing comes of it if somebody else wrote in between.
-    async fn round(&self, token: &AuthenticRefreshToken) -> Result<Option<Tokens>, RefreshError> {
+    async fn round(
+        &self,
+        token: &AuthenticRefreshToken,
+        context: &RequestContext,
+    ) -> Result<Option<Tokens>, RefreshError> {
         let now = self.clock.now();
         let session = self.sessions.by_id(token.session).await?.ok_or(RefreshRefusal::Ended)?;
         let issued = self.refresh_tokens.child_with(token, session.refresh_fingerprint);
         match judge(&session, token.fingerprint, issued, now) {
             Judgement::Exchange => {
-                let user = self.owner(&session).await?;
+                let user = self.owner(&session, context).await?;
                 let child = self.refresh_tokens.child(token);
                 let next = session.exchanged(child.fingerprint, self.idle, now);
                 // Signed first, as in a login: then there is nothing that could fail after the write.
@@ -113,7 +119,7 @@ impl Refresh {
                 }
             }
             Judgement::Repeat(child) => {
-                let user = self.owner(&session).await?;
+                let user = self.owner(&session, context).await?;
                 // No write proves here that the family still is what was judged. Had a change of password ended it before
                 // the user was read, this token would carry the new epoch, and outlive its session at the gateway.
                 if self.sessions.by_id(session.id).await?.as_ref() != Some(&session) {
@@ -123,7 +129,8 @@ impl Refresh {
             }
             Judgement::Reuse => {
                 // Which of the two is the thief nobody can tell; both have to log in again.
-                self.sessions.end(session.id).await?;
+                let alert = Event::SecurityAlert(Alert::refresh_token_reuse(session.id, context));
+                self.sessions.end(session.id, &Report::new(now, context).tell(alert)).await?;
                 Err(RefreshRefusal::Reused { session: session.id, user: session.user }.into())
             }
             Judgement::RunOut => Err(RefreshRefusal::RanOut.into()),
@@ -131,11 +138,11 @@ impl Refresh {
     }
 
     /// The user as he is now: his roles, address and epoch may have changed since the last time.
-    async fn owner(&self, session: &Session) -> Result<User, RefreshError> {
+    async fn owner(&self, session: &Session, context: &RequestContext) -> Result<User, RefreshError> {
         match self.users.by_id(session.user).await? {
             Some(user) if user.status == UserStatus::Active => Ok(user),
             _ => {
-                self.sessions.end(session.id).await?;
+                self.sessions.end(session.id, &Report::new(self.clock.now(), context)).await?;
                 Err(RefreshRefusal::AccountClosed.into())
             }
         }

@@ -4,11 +4,12 @@ use std::time::Duration;
 use super::clock::{Clock, Random};
 use super::context::RequestContext;
 use super::email::Email;
+use super::event::{Event, Report};
 use super::field::FieldError;
 use super::ids::UserId;
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
-use super::ports::{HashError, InsertUserError, PasswordHasher, Roles, StoreError, Users};
+use super::ports::{HashError, PasswordHasher, Roles, StoreError, Users, WriteUserError};
 use super::role::RoleName;
 use super::user::{Account, User, UserStatus};
 use super::username::Username;
@@ -106,7 +107,7 @@ impl Register {
     /// # Errors
     /// See [`RegisterError`]; then there is no new account. After [`RegisterError::Store`] there may be one: trying
     /// again tells.
-    pub async fn add(&self, new: NewUser) -> Result<User, RegisterError> {
+    pub async fn add(&self, new: NewUser, context: &RequestContext) -> Result<User, RegisterError> {
         let now = self.clock.now();
         let user = User {
             id: UserId::random(&*self.random),
@@ -119,8 +120,9 @@ impl Register {
             created_at: now,
             updated_at: now,
         };
+        let report = Report::new(now, context).tell(Event::UserCreated { user: Box::new(user.clone()) });
         let account = Account { user, password: new.password };
-        self.users.insert(&account).await?;
+        self.users.insert(&account, &report).await?;
         Ok(account.user)
     }
 
@@ -175,12 +177,12 @@ fn noted<T, E: ToString>(
     parsed.map_err(|error| errors.push(FieldError::new(field, error))).ok()
 }
 
-impl From<InsertUserError> for RegisterError {
-    fn from(error: InsertUserError) -> Self {
+impl From<WriteUserError> for RegisterError {
+    fn from(error: WriteUserError) -> Self {
         match error {
-            InsertUserError::EmailTaken => Self::EmailTaken,
-            InsertUserError::UsernameTaken => Self::UsernameTaken,
-            InsertUserError::Store(error) => Self::Store(error),
+            WriteUserError::EmailTaken => Self::EmailTaken,
+            WriteUserError::UsernameTaken => Self::UsernameTaken,
+            WriteUserError::Store(error) => Self::Store(error),
         }
     }
 }

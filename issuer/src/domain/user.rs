@@ -64,3 +64,46 @@ pub struct Account {
     /// What is stored of the password.
     pub password: PasswordHash,
 }
+
+/// What shall be different about a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// Another password.
+    pub password: Option<PasswordHash>,
+    /// Another address.
+    pub email: Option<Email>,
+    /// Whether the address is proven.
+    pub email_verified: Option<bool>,
+    /// Another user name, or none.
+    pub username: Option<Option<Username>>,
+    /// Other roles.
+    pub roles: Option<Vec<RoleName>>,
+    /// Closed or open.
+    pub status: Option<UserStatus>,
+}
+
+/// What a change of a user makes worthless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// Nothing.
+    Nothing,
+    /// His access tokens, which say what is not true any more. Sessions stay, and get new ones.
+    Tokens,
+    /// His sessions, and the tokens with them.
+    Sessions,
+}
+
+impl UserChange {
+    /// What becomes worthless by it. Follows from the change, so that nobody can forget it.
+    #[must_use]
+    pub fn cuts(&self) -> Cut {
+        let suspended = self.status == Some(UserStatus::Suspended);
+        if self.password.is_some() || self.email.is_some() || suspended {
+            Cut::Sessions
+        } else if self.roles.is_some() {
+            Cut::Tokens
+        } else {
+            Cut::Nothing
+        }
+    }
+}

@@ -57,9 +57,10 @@ impl AuthApi {
         };
         let prepared = self.register.prepare(request, &context).await.map_err(Problem::from);
         let new = prepared.inspect_err(|problem| self.metrics.registration(problem.name()))?;
-        let (register, metrics) = (self.register.clone(), self.metrics.clone());
+        let (register, context) = (self.register.clone(), context.clone());
+        let metrics = self.metrics.clone();
         let flow = async move {
-            let done = register.add(new).await.map_err(Problem::from);
+            let done = register.add(new, &context).await.map_err(Problem::from);
             metrics.registration(outcome(&done));
             done
         };

@@ -38,8 +38,8 @@ impl PasswordApi {
             new: Password::new(body.new_password),
         };
         let new = self.change_password.prepare(&caller, request, &context).await?;
-        let change_password = self.change_password.clone();
-        let at = self.flows.to_the_end(async move { change_password.change(new).await }).await??;
+        let (change_password, context) = (self.change_password.clone(), context.clone());
+        let at = self.flows.to_the_end(async move { change_password.change(new, &context).await }).await??;
         Ok(Json(PasswordChanged {
             success: true,
             message: "The password has been changed. Log in again with the new one.".to_owned(),

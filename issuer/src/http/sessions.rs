@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::reason::Reason;
 use super::tokens::TokenAnswer;
 use crate::domain::authenticate::Caller;
+use crate::domain::context::RequestContext;
 use crate::domain::own_sessions::{OwnSessions, SessionPage};
 use crate::domain::refresh::Refresh;
 use crate::domain::session::Session;
@@ -36,12 +37,13 @@ impl SessionsApi {
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(
         &self,
+        context: Data<&RequestContext>,
         seen: Data<&Seen>,
         Body(body): Body<RefreshTokenBody>,
     ) -> Result<Json<TokenAnswer>, Problem> {
-        let refresh = self.refresh.clone();
-        let tokens =
-            self.flows.to_the_end(async move { refresh.refresh(&body.refresh_token).await }).await??;
+        let (refresh, context) = (self.refresh.clone(), context.clone());
+        let flow = async move { refresh.refresh(&body.refresh_token, &context).await };
+        let tokens = self.flows.to_the_end(flow).await??;
         seen.note(tokens.user);
         Ok(Json(tokens.into()))
     }
@@ -51,9 +53,14 @@ impl SessionsApi {
     /// Ends the session that the refresh token belongs to, and no other. The answer is the same for a token that is no
     /// good, or not any more. Problem: `validation_failed`.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, Body(body): Body<RefreshTokenBody>) -> Result<Done, Problem> {
-        let sessions = self.own_sessions.clone();
-        self.flows.to_the_end(async move { sessions.log_out(&body.refresh_token).await }).await??;
+    async fn logout(
+        &self,
+        context: Data<&RequestContext>,
+        Body(body): Body<RefreshTokenBody>,
+    ) -> Result<Done, Problem> {
+        let (sessions, context) = (self.own_sessions.clone(), context.clone());
+        let flow = async move { sessions.log_out(&body.refresh_token, &context).await };
+        self.flows.to_the_end(flow).await??;
         Ok(Done::Done)
     }
 
@@ -61,9 +68,13 @@ impl SessionsApi {
     ///
     /// Ends all sessions of the caller, this one too.
     #[oai(path = "/logout-all", method = "post", operation_id = "logoutAll")]
-    async fn logout_all(&self, Bearer(caller): Bearer) -> Result<Done, Problem> {
-        let sessions = self.own_sessions.clone();
-        self.flows.to_the_end(async move { sessions.end_all(&caller).await }).await??;
+    async fn logout_all(
+        &self,
+        context: Data<&RequestContext>,
+        Bearer(caller): Bearer,
+    ) -> Result<Done, Problem> {
+        let (sessions, context) = (self.own_sessions.clone(), context.clone());
+        self.flows.to_the_end(async move { sessions.end_all(&caller, &context).await }).await??;
         Ok(Done::Done)
     }
 
@@ -89,13 +100,14 @@ impl SessionsApi {
     #[oai(path = "/sessions/:sid", method = "delete", operation_id = "endSession")]
     async fn end(
         &self,
+        context: Data<&RequestContext>,
         Bearer(caller): Bearer,
         /// The session's id, as in the list.
         sid: Path<String>,
     ) -> Result<Done, Problem> {
         let id = sid.0.parse().map_err(|_| Problem::from(Reason::NotFound))?;
-        let sessions = self.own_sessions.clone();
-        let found = self.flows.to_the_end(async move { sessions.end(&caller, id).await }).await??;
+        let (sessions, context) = (self.own_sessions.clone(), context.clone());
+        let found = self.flows.to_the_end(async move { sessions.end(&caller, id, &context).await }).await??;
         if found { Ok(Done::Done) } else { Err(Reason::NotFound.into()) }
     }
 }

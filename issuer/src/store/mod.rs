@@ -1,4 +1,4 @@
-//! Where users, sessions, roles and sealed keys are kept: two adapters behind the same ports.
+//! Where users, sessions, roles, sealed keys, events and revocations are kept: two adapters behind the same ports.
 
 /// A MongoDB replica set.
 pub mod mongodb;
@@ -7,6 +7,8 @@ pub mod sqlite;
 /// A store that is timed.
 pub mod watched;
 
+/// Who waits for something to be written.
+mod news;
 /// Why a store cannot be opened.
 mod open_error;
 /// Text and numbers of a record, back into values of the domain.

@@ -3,17 +3,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
+use crate::domain::event::{OutboxEvent, Report};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::keys::SealedKey;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
-    Exchanged, InsertUserError, Keys, Opened, PasswordChanged, Roles, Sessions, StoreError, StoreHealth,
-    Users,
+    Changed, Exchanged, Keys, Opened, Outbox, Revocations, Roles, Sessions, StoreError, StoreHealth, Users,
+    WriteUserError,
 };
+use crate::domain::revocation::RevocationPage;
 use crate::domain::role::{Role, RoleName};
 use crate::domain::session::{Session, SessionCursor};
-use crate::domain::user::{Account, User};
+use crate::domain::user::{Account, User, UserChange};
 use crate::domain::username::LoginName;
 use crate::telemetry::Stopwatch;
 
@@ -47,6 +50,7 @@ impl<S> Watched<S> {
 macro_rules! pass_on {
     ($name:literal as $port:ident {
         $(fn $method:ident(&self $(, $argument:ident: $kind:ty)*) -> $result:ty;)*
+        $(untimed fn $plain:ident(&self) -> $plain_result:ty;)*
     }) => {
         #[async_trait]
         impl<S: $port> $port for Watched<S> {
@@ -54,18 +58,23 @@ macro_rules! pass_on {
                 let work = self.store.$method($($argument),*);
                 self.timed(concat!($name, ".", stringify!($method)), work).await
             })*
+
+            $(fn $plain(&self) -> $plain_result {
+                self.store.$plain()
+            })*
         }
     };
 }
 
 pass_on!("users" as Users {
-    fn insert(&self, account: &Account) -> Result<(), InsertUserError>;
+    fn insert(&self, account: &Account, report: &Report) -> Result<(), WriteUserError>;
     fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
     fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
     fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
-    fn change_password(&self, id: UserId, epoch: u64, new: &PasswordHash, now: Timestamp)
-        -> Result<PasswordChanged, StoreError>;
+    fn change(&self, id: UserId, epoch: u64, change: &UserChange, report: &Report)
+        -> Result<Changed, WriteUserError>;
+    fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError>;
 });
 
 pass_on!("roles" as Roles {
@@ -74,11 +83,11 @@ pass_on!("roles" as Roles {
 });
 
 pass_on!("sessions" as Sessions {
-    fn open(&self, session: &Session) -> Result<Opened, StoreError>;
+    fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError>;
     fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
     fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError>;
-    fn end(&self, id: SessionId) -> Result<bool, StoreError>;
-    fn end_all(&self, user: UserId) -> Result<(), StoreError>;
+    fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError>;
+    fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError>;
     fn page(&self, user: UserId, after: Option<SessionCursor>, limit: u32, now: Timestamp)
         -> Result<Vec<Session>, StoreError>;
 });
@@ -86,6 +95,16 @@ pass_on!("sessions" as Sessions {
 pass_on!("keys" as Keys {
     fn all(&self) -> Result<Vec<SealedKey>, StoreError>;
     fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError>;
+});
+
+pass_on!("outbox" as Outbox {
+    fn of_user(&self, user: UserId) -> Result<Vec<OutboxEvent>, StoreError>;
+    untimed fn news(&self) -> watch::Receiver<u64>;
+});
+
+pass_on!("revocations" as Revocations {
+    fn after(&self, after: u64, limit: u32, now: Timestamp) -> Result<RevocationPage, StoreError>;
+    untimed fn news(&self) -> watch::Receiver<u64>;
 });
 
 pass_on!("health" as StoreHealth {

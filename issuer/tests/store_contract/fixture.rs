@@ -3,11 +3,13 @@ use std::env;
 use doorward_issuer::domain::clock::{
     Clock as _, Random, SystemClock, SystemRandom, random_bytes, random_uuid,
 };
+use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::email::Email;
+use doorward_issuer::domain::event::Report;
 use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::keys::KeyId;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{Keys, Roles, Sessions, StoreHealth, Users};
+use doorward_issuer::domain::ports::{Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
 use doorward_issuer::domain::role::RoleName;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::Username;
@@ -19,9 +21,12 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// All that the issuer asks of a store.
-pub(crate) trait Store: Users + Roles + Sessions + Keys + StoreHealth + Clone + 'static {}
+pub(crate) trait Store:
+    Users + Roles + Sessions + Keys + Outbox + Revocations + StoreHealth + Clone + 'static
+{
+}
 
-impl<S: Users + Roles + Sessions + Keys + StoreHealth + Clone + 'static> Store for S {}
+impl<S: Users + Roles + Sessions + Keys + Outbox + Revocations + StoreHealth + Clone + 'static> Store for S {}
 
 /// A database that nobody else uses.
 pub(crate) trait Fixture: Sized {
@@ -150,6 +155,11 @@ pub(crate) fn account() -> Account {
         updated_at: now,
     };
     Account { user, password: hash() }
+}
+
+/// A report of something that nobody has to hear of.
+pub(crate) fn quiet() -> Report {
+    Report::new(SystemClock.now(), &RequestContext::default())
 }
 
 /// The hash of some password.

@@ -13,7 +13,7 @@ use doorward_issuer::domain::role::Permission;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::LoginName;
 
-use crate::fixture::{Fixture, account, role_name};
+use crate::fixture::{Fixture, account, quiet, role_name};
 use crate::issuer::{Issuer, PASSWORD, request};
 
 pub(crate) async fn a_registered_user_logs_in_and_is_recognised<F: Fixture>() {
@@ -67,7 +67,7 @@ pub(crate) async fn an_operator_names_roles_that_exist<F: Fixture>() {
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
         let request = request(email, password, None);
         let new = issuer.register.prepare_with(request, &roles, &RequestContext::default()).await?;
-        issuer.register.add(new).await
+        issuer.register.add(new, &RequestContext::default()).await
     };
     let admin = create("admin@b.com", PASSWORD, &["admin", "user", "admin"]).await.unwrap();
     assert_eq!(admin.roles, [role_name("admin"), role_name("user")]);
@@ -108,7 +108,7 @@ pub(crate) async fn a_closed_account_is_out_at_once<F: Fixture>() {
     let open = LoginName::parse("a@b.com").unwrap();
     let password = store.by_login(&open).await.unwrap().unwrap().password;
     let closed = Account { user: User { status: UserStatus::Suspended, ..account().user }, password };
-    store.insert(&closed).await.unwrap();
+    store.insert(&closed, &quiet()).await.unwrap();
     let refused = issuer.log_in(closed.user.email.as_str(), PASSWORD).await;
     assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
 

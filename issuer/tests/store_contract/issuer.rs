@@ -136,7 +136,7 @@ impl Issuer {
         name: Option<&str>,
     ) -> Result<User, RegisterError> {
         let new = self.register.prepare(request(email, password, name), &RequestContext::default()).await?;
-        self.register.add(new).await
+        self.register.add(new, &RequestContext::default()).await
     }
 
     pub(crate) async fn log_in(&self, login: &str, password: &str) -> Result<Tokens, LoginError> {
@@ -153,7 +153,7 @@ impl Issuer {
     }
 
     pub(crate) async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, RefreshError> {
-        self.refresh.refresh(tokens.refresh_token.expose()).await
+        self.refresh.refresh(tokens.refresh_token.expose(), &RequestContext::default()).await
     }
 
     /// Refreshes, and is refused.
@@ -177,7 +177,7 @@ impl Issuer {
         let (current, new) = (Password::new(current.to_owned()), Password::new(new.to_owned()));
         let request = PasswordChangeRequest { current, new };
         let new = self.change_password.prepare(caller, request, &RequestContext::default()).await?;
-        self.change_password.change(new).await
+        self.change_password.change(new, &RequestContext::default()).await
     }
 }
 

@@ -21,6 +21,8 @@ mod roles;
 mod sessions;
 /// What only SQLite has to promise.
 mod sqlite;
+/// What is written together with a change of state: events and revocations.
+mod told;
 /// Users.
 mod users;
 
@@ -65,6 +67,12 @@ contract! {
     sessions::of_many_exchanges_one_happens,
     sessions::a_session_that_has_ended_stays_so,
     sessions::a_page_has_the_latest_logins_of_one_user,
+    told::a_change_and_what_it_tells_are_one_write,
+    told::what_did_not_happen_is_not_told,
+    told::every_act_that_ends_sessions_revokes,
+    told::events_of_one_user_are_numbered_without_gaps,
+    told::no_reader_passes_a_revocation_by,
+    told::what_is_deleted_has_an_end,
     roles::a_role_that_exists_stays_as_it_is,
     roles::only_existing_roles_are_found,
     keys::of_one_kind_and_number_the_first_key_stays,

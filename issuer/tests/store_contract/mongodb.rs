@@ -4,7 +4,7 @@ use std::time::Duration;
 use doorward_issuer::domain::clock::SystemRandom;
 use doorward_issuer::domain::ids::SessionId;
 use doorward_issuer::domain::ports::{
-    InsertUserError, Keys as _, Sessions, StoreError, StoreHealth as _, Users as _,
+    Keys as _, Sessions, StoreError, StoreHealth as _, Users as _, WriteUserError,
 };
 use doorward_issuer::store::OpenError;
 use doorward_issuer::store::mongodb::MongoStore;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::fixture::{Fixture as _, Mongo, account};
+use crate::fixture::{Fixture as _, Mongo, account, quiet};
 
 /// How long a store that is down may take to say so.
 const SOON: Duration = Duration::from_millis(3500);
@@ -25,8 +25,8 @@ async fn a_server_that_goes_away_is_unavailable_soon_and_comes_back() {
     store.ping().await.unwrap();
     let address = link.cut().await;
 
-    let inserted = timeout(SOON, store.insert(&account())).await.expect("answers soon");
-    assert!(matches!(inserted, Err(InsertUserError::Store(StoreError::Unavailable(_)))), "{inserted:?}");
+    let inserted = timeout(SOON, store.insert(&account(), &quiet())).await.expect("answers soon");
+    assert!(matches!(inserted, Err(WriteUserError::Store(StoreError::Unavailable(_)))), "{inserted:?}");
     let found = timeout(SOON, Sessions::by_id(&store, SessionId::random(&SystemRandom))).await;
     assert!(matches!(found.expect("answers soon"), Err(StoreError::Unavailable(_))));
     let keys = timeout(SOON, store.all()).await.expect("answers soon");

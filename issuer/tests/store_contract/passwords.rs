@@ -5,16 +5,17 @@ use async_trait::async_trait;
 use doorward_issuer::domain::authenticate::AuthError;
 use doorward_issuer::domain::change_password::ChangePasswordError;
 use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, later};
+use doorward_issuer::domain::context::RequestContext;
+use doorward_issuer::domain::event::Report;
 use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{InsertUserError, PasswordChanged, Sessions as _, StoreError, Users};
+use doorward_issuer::domain::ports::{Changed, Sessions as _, StoreError, Users, WriteUserError};
 use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
-use doorward_issuer::domain::user::{Account, User, UserStatus};
+use doorward_issuer::domain::user::{Account, User, UserChange};
 use doorward_issuer::domain::username::LoginName;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 
-use crate::fixture::{Fixture, account, hash};
+use crate::fixture::{Fixture, account, hash, quiet};
 use crate::issuer::{Issuer, PASSWORD};
 
 const NEW_PASSWORD: &str = "n3wer-P@ssword!";
@@ -47,27 +48,16 @@ pub(crate) async fn a_change_of_an_older_epoch_is_superseded<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
     let active = Account { user: User { epoch: 7, ..account().user }, password: hash() };
-    let suspended =
-        Account { user: User { status: UserStatus::Suspended, ..account().user }, password: hash() };
-    for account in [&active, &suspended] {
-        store.insert(account).await.unwrap();
+    store.insert(&active, &quiet()).await.unwrap();
+    let new = hash();
+    let report = Report { at: later(SystemClock.now(), Duration::from_secs(1)), ..quiet() };
+    for (user, epoch) in [(active.user.id, 6), (active.user.id, 8), (UserId::random(&SystemRandom), 0)] {
+        let superseded = store.change(user, epoch, &to(&new), &report).await.unwrap();
+        assert_eq!(superseded, Changed::Superseded);
     }
-    let (new, now) = (hash(), later(SystemClock.now(), Duration::from_secs(1)));
-    for (user, epoch) in
-        [(active.user.id, 6), (active.user.id, 8), (suspended.user.id, 0), (UserId::random(&SystemRandom), 0)]
-    {
-        let superseded = store.change_password(user, epoch, &new, now).await.unwrap();
-        assert_eq!(superseded, PasswordChanged::Superseded);
-    }
-    for account in [&active, &suspended] {
-        assert_eq!(
-            store.account(account.user.id).await.unwrap().as_ref(),
-            Some(account),
-            "nothing was written"
-        );
-    }
-    assert_eq!(store.change_password(active.user.id, 7, &new, now).await.unwrap(), PasswordChanged::Yes);
-    let changed = Account { user: User { epoch: 8, updated_at: now, ..active.user }, password: new };
+    assert_eq!(store.account(active.user.id).await.unwrap().as_ref(), Some(&active), "nothing was written");
+    assert_eq!(store.change(active.user.id, 7, &to(&new), &report).await.unwrap(), Changed::Yes);
+    let changed = Account { user: User { epoch: 8, updated_at: report.at, ..active.user }, password: new };
     assert_eq!(store.account(changed.user.id).await.unwrap(), Some(changed));
 }
 
@@ -100,10 +90,10 @@ pub(crate) async fn an_exchange_that_races_with_a_change_does_not_survive_it<F: 
         let tokens = issuer.newcomer(&format!("a{race}@b.com")).await;
         let caller = issuer.caller(&tokens).await.unwrap();
         // Straight to the store, so that both come at the same time.
-        let new = hash();
-        let change = store.change_password(caller.user().id, 0, &new, SystemClock.now());
+        let (new, report) = (to(&hash()), quiet());
+        let change = store.change(caller.user().id, 0, &new, &report);
         let (changed, raced) = tokio::join!(change, issuer.refresh(&tokens));
-        assert_eq!(changed.unwrap(), PasswordChanged::Yes, "race {race}");
+        assert_eq!(changed.unwrap(), Changed::Yes, "race {race}");
         if let Ok(tokens) = raced {
             assert_eq!(issuer.refusal(&tokens).await, RefreshRefusal::Ended, "race {race}");
         }
@@ -120,7 +110,7 @@ pub(crate) async fn a_repeat_that_races_with_a_change_is_refused<F: Fixture>() {
     // The same parent once more would get the same child: but between its session and its user comes the change.
     let users = Arc::new(ChangedBeforeRead(fixture.open().await));
     let refresh = Refresh { users, ..issuer.refresh };
-    let refused = refresh.refresh(parent.refresh_token.expose()).await;
+    let refused = refresh.refresh(parent.refresh_token.expose(), &RequestContext::default()).await;
     assert!(matches!(refused, Err(RefreshError::Refused(RefreshRefusal::Ended))), "{refused:?}");
 }
 
@@ -178,13 +168,14 @@ struct ChangedBeforeRead<S>(S);
 impl<S: Users> Users for ChangedBeforeRead<S> {
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let epoch = self.0.by_id(id).await?.unwrap().epoch;
-        let changed = self.0.change_password(id, epoch, &hash(), SystemClock.now()).await?;
-        assert_eq!(changed, PasswordChanged::Yes);
+        let changed =
+            self.0.change(id, epoch, &to(&hash()), &quiet()).await.map_err(WriteUserError::unless_taken)?;
+        assert_eq!(changed, Changed::Yes);
         self.0.by_id(id).await
     }
 
-    async fn insert(&self, account: &Account) -> Result<(), InsertUserError> {
-        self.0.insert(account).await
+    async fn insert(&self, account: &Account, report: &Report) -> Result<(), WriteUserError> {
+        self.0.insert(account, report).await
     }
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
@@ -204,13 +195,22 @@ impl<S: Users> Users for ChangedBeforeRead<S> {
         self.0.replace_hash(id, old, new).await
     }
 
-    async fn change_password(
+    async fn change(
         &self,
         id: UserId,
         epoch: u64,
-        new: &PasswordHash,
-        now: Timestamp,
-    ) -> Result<PasswordChanged, StoreError> {
-        self.0.change_password(id, epoch, new, now).await
+        change: &UserChange,
+        report: &Report,
+    ) -> Result<Changed, WriteUserError> {
+        self.0.change(id, epoch, change, report).await
     }
+
+    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
+        self.0.delete(id, report).await
+    }
+}
+
+/// A change of the password alone.
+fn to(password: &PasswordHash) -> UserChange {
+    UserChange { password: Some(password.clone()), ..UserChange::default() }
 }

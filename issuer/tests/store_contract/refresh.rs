@@ -4,6 +4,7 @@ use std::time::Duration;
 use doorward_issuer::crypto::master_key::MasterKey;
 use doorward_issuer::domain::authenticate::AuthError;
 use doorward_issuer::domain::clock::SystemRandom;
+use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::ids::SessionId;
 use doorward_issuer::domain::ports::{RefreshTokens as _, Sessions};
 use doorward_issuer::domain::refresh::{RefreshError, RefreshRefusal};
@@ -136,9 +137,9 @@ pub(crate) async fn a_forgery_does_not_touch_the_family<F: Fixture>() {
     // Whoever knows the session's id can neither use it nor end it.
     let forged = elsewhere.refresh_tokens.mint(session).token;
     for text in [forged.expose(), "", "x", &tokens.access_token] {
-        let refused = issuer.refresh.refresh(text).await;
+        let refused = issuer.refresh.refresh(text, &RequestContext::default()).await;
         assert!(matches!(refused, Err(RefreshError::Refused(RefreshRefusal::Forged))), "{refused:?}");
-        issuer.own_sessions.log_out(text).await.unwrap();
+        issuer.own_sessions.log_out(text, &RequestContext::default()).await.unwrap();
     }
     issuer.refresh(&tokens).await.unwrap();
 }
@@ -170,9 +171,9 @@ pub(crate) async fn every_generation_of_a_token_logs_out<F: Fixture>() {
             generations.push(issuer.refresh(&generations[n]).await.unwrap());
         }
         let text = generations[back].refresh_token.expose();
-        issuer.own_sessions.log_out(text).await.unwrap();
+        issuer.own_sessions.log_out(text, &RequestContext::default()).await.unwrap();
         assert_eq!(issuer.refusal(&generations[2]).await, RefreshRefusal::Ended);
-        issuer.own_sessions.log_out(text).await.unwrap();
+        issuer.own_sessions.log_out(text, &RequestContext::default()).await.unwrap();
     }
     issuer.refresh(&bystander).await.unwrap();
 }

@@ -9,13 +9,13 @@ use doorward_issuer::domain::token::TokenFingerprint;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, account, hash};
+use crate::fixture::{Fixture, account, hash, quiet};
 
 pub(crate) async fn an_open_session_is_found_as_it_was<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
     let account = Account { user: User { epoch: 7, ..account().user }, password: hash() };
-    store.insert(&account).await.unwrap();
+    store.insert(&account, &quiet()).await.unwrap();
     let bare = RequestContext::default();
     let full = RequestContext {
         request_id: "r".into(),
@@ -24,7 +24,7 @@ pub(crate) async fn an_open_session_is_found_as_it_was<F: Fixture>() {
     };
     for context in [bare, full] {
         let session = session(account.user.id, 7, &context);
-        assert_eq!(store.open(&session).await.unwrap(), Opened::Yes);
+        assert_eq!(store.open(&session, &quiet()).await.unwrap(), Opened::Yes);
         // Another replica sees it at once, and again.
         assert_eq!(find(&fixture.open().await, session.id).await, Some(session));
     }
@@ -37,8 +37,8 @@ pub(crate) async fn a_change_of_the_user_wins<F: Fixture>() {
     let active = Account { user: User { epoch: 7, ..account().user }, password: hash() };
     let suspended =
         Account { user: User { status: UserStatus::Suspended, ..account().user }, password: hash() };
-    store.insert(&active).await.unwrap();
-    store.insert(&suspended).await.unwrap();
+    store.insert(&active, &quiet()).await.unwrap();
+    store.insert(&suspended, &quiet()).await.unwrap();
     for (name, user, epoch) in [
         ("an older epoch", active.user.id, 6),
         ("a later epoch", active.user.id, 8),
@@ -46,7 +46,7 @@ pub(crate) async fn a_change_of_the_user_wins<F: Fixture>() {
         ("nobody", UserId::random(&SystemRandom), 0),
     ] {
         let session = session(user, epoch, &RequestContext::default());
-        assert_eq!(store.open(&session).await.unwrap(), Opened::Superseded, "{name}");
+        assert_eq!(store.open(&session, &quiet()).await.unwrap(), Opened::Superseded, "{name}");
         assert_eq!(find(&store, session.id).await, None, "{name}");
     }
 }
@@ -55,9 +55,10 @@ pub(crate) async fn one_user_can_log_in_many_times_at_once<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
     let account = account();
-    store.insert(&account).await.unwrap();
+    store.insert(&account, &quiet()).await.unwrap();
     let sessions: Vec<_> = (0..12).map(|_| session(account.user.id, 0, &RequestContext::default())).collect();
-    for opened in join_all(sessions.iter().map(|session| store.open(session))).await {
+    let report = quiet();
+    for opened in join_all(sessions.iter().map(|session| store.open(session, &report))).await {
         assert_eq!(opened.unwrap(), Opened::Yes);
     }
     for session in sessions {
@@ -80,11 +81,11 @@ pub(crate) async fn an_exchange_moves_the_session_on_and_nothing_else<F: Fixture
     let fixture = F::start().await;
     let store = fixture.open().await;
     let account = account();
-    store.insert(&account).await.unwrap();
+    store.insert(&account, &quiet()).await.unwrap();
     let context = RequestContext { user_agent: Some("a browser".into()), ..RequestContext::default() };
     let (old, bystander) = (session(account.user.id, 0, &context), session(account.user.id, 0, &context));
     for session in [&old, &bystander] {
-        assert_eq!(store.open(session).await.unwrap(), Opened::Yes);
+        assert_eq!(store.open(session, &quiet()).await.unwrap(), Opened::Yes);
     }
     let new = exchanged(&old);
     assert_eq!(store.exchange(&old, &new).await.unwrap(), Exchanged::Yes);
@@ -104,9 +105,9 @@ pub(crate) async fn of_many_exchanges_one_happens<F: Fixture>() {
     let fixture = F::start().await;
     let stores = [fixture.open().await, fixture.open().await];
     let account = account();
-    stores[0].insert(&account).await.unwrap();
+    stores[0].insert(&account, &quiet()).await.unwrap();
     let old = session(account.user.id, 0, &RequestContext::default());
-    assert_eq!(stores[0].open(&old).await.unwrap(), Opened::Yes);
+    assert_eq!(stores[0].open(&old, &quiet()).await.unwrap(), Opened::Yes);
     let attempts = join_all((0..64).map(async |n| {
         let new = exchanged(&old);
         let exchanged = stores[n % 2].exchange(&old, &new).await.unwrap();
@@ -124,27 +125,27 @@ pub(crate) async fn a_session_that_has_ended_stays_so<F: Fixture>() {
     let store = fixture.open().await;
     let (owner, other) = (account(), account());
     for account in [&owner, &other] {
-        store.insert(account).await.unwrap();
+        store.insert(account, &quiet()).await.unwrap();
     }
     let sessions: Vec<_> = (0..4).map(|_| session(owner.user.id, 0, &RequestContext::default())).collect();
     let others = session(other.user.id, 0, &RequestContext::default());
     for session in sessions.iter().chain([&others]) {
-        assert_eq!(store.open(session).await.unwrap(), Opened::Yes);
+        assert_eq!(store.open(session, &quiet()).await.unwrap(), Opened::Yes);
     }
     let first = &sessions[0];
-    assert!(store.end(first.id).await.unwrap());
-    assert!(!store.end(first.id).await.unwrap(), "once");
+    assert!(store.end(first.id, &quiet()).await.unwrap());
+    assert!(!store.end(first.id, &quiet()).await.unwrap(), "once");
     assert_eq!(find(&fixture.open().await, first.id).await, None);
     assert_eq!(store.exchange(first, &exchanged(first)).await.unwrap(), Exchanged::Lost);
     assert_eq!(find(&store, first.id).await, None, "an exchange opens nothing");
     assert!(find(&store, sessions[1].id).await.is_some(), "exactly that one");
 
-    store.end_all(owner.user.id).await.unwrap();
+    store.end_all(owner.user.id, &quiet()).await.unwrap();
     for session in &sessions {
         assert_eq!(find(&store, session.id).await, None);
     }
     assert_eq!(find(&store, others.id).await, Some(others), "somebody else's");
-    store.end_all(owner.user.id).await.unwrap();
+    store.end_all(owner.user.id, &quiet()).await.unwrap();
 }
 
 pub(crate) async fn a_page_has_the_latest_logins_of_one_user<F: Fixture>() {
@@ -152,7 +153,7 @@ pub(crate) async fn a_page_has_the_latest_logins_of_one_user<F: Fixture>() {
     let store = fixture.open().await;
     let (owner, other) = (account(), account());
     for account in [&owner, &other] {
-        store.insert(account).await.unwrap();
+        store.insert(account, &quiet()).await.unwrap();
     }
     let start = SystemClock.now();
     // Two and two begin in the same millisecond.
@@ -165,7 +166,7 @@ pub(crate) async fn a_page_has_the_latest_logins_of_one_user<F: Fixture>() {
     let past = Session { expires_at: start, ..session(owner.user.id, 0, &RequestContext::default()) };
     let others = session(other.user.id, 0, &RequestContext::default());
     for session in expected.iter().chain([&past, &others]) {
-        assert_eq!(store.open(session).await.unwrap(), Opened::Yes);
+        assert_eq!(store.open(session, &quiet()).await.unwrap(), Opened::Yes);
     }
     expected.sort_by_key(|session| (session.created_at, session.id));
     expected.reverse();

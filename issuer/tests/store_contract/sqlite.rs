@@ -2,21 +2,21 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use doorward_issuer::domain::ports::{InsertUserError, StoreError, StoreHealth as _, Users as _};
+use doorward_issuer::domain::ports::{StoreError, StoreHealth as _, Users as _, WriteUserError};
 use doorward_issuer::domain::username::LoginName;
 use doorward_issuer::store::OpenError;
 use doorward_issuer::store::sqlite::SqliteStore;
 use futures_util::future::join_all;
 use rusqlite::Connection;
 
-use crate::fixture::{Fixture as _, Sqlite, account};
+use crate::fixture::{Fixture as _, Sqlite, account, quiet};
 
 #[tokio::test]
 async fn folder_and_files_are_for_their_owner_alone() {
     let fixture = Sqlite::start().await;
     let folder = fixture.folder.path().join("new/data");
     let store = SqliteStore::open(&folder.join("doorward.db")).await.unwrap();
-    store.insert(&account()).await.unwrap();
+    store.insert(&account(), &quiet()).await.unwrap();
     assert_eq!(mode(&folder), 0o700);
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 3, "the database, its log and its index: {files:?}");
@@ -29,7 +29,7 @@ async fn folder_and_files_are_for_their_owner_alone() {
 async fn what_was_written_is_there_after_a_restart() {
     let fixture = Sqlite::start().await;
     let account = account();
-    fixture.open().await.insert(&account).await.unwrap();
+    fixture.open().await.insert(&account, &quiet()).await.unwrap();
     let login = LoginName::Email(account.user.email.clone());
     assert_eq!(fixture.open().await.by_login(&login).await.unwrap(), Some(account));
 }
@@ -69,11 +69,11 @@ async fn a_file_locked_by_another_process_is_unavailable_for_writing_only() {
     let fixture = Sqlite::start().await;
     let store = fixture.open().await;
     let account = account();
-    store.insert(&account).await.unwrap();
+    store.insert(&account, &quiet()).await.unwrap();
     let other = Connection::open(fixture.folder.path().join("doorward.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let refused = store.insert(&crate::fixture::account()).await;
-    assert!(matches!(refused, Err(InsertUserError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    let refused = store.insert(&crate::fixture::account(), &quiet()).await;
+    assert!(matches!(refused, Err(WriteUserError::Store(StoreError::Unavailable(_)))), "{refused:?}");
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
     let login = LoginName::Email(account.user.email.clone());
     assert_eq!(store.by_login(&login).await.unwrap(), Some(account));

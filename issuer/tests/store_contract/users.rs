@@ -2,12 +2,12 @@ use doorward_issuer::domain::clock::SystemRandom;
 use doorward_issuer::domain::email::Email;
 use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{InsertUserError, Users as _};
+use doorward_issuer::domain::ports::{Users as _, WriteUserError};
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::LoginName;
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, account, hash, role_name, username};
+use crate::fixture::{Fixture, account, hash, quiet, role_name, username};
 
 pub(crate) async fn what_was_inserted_is_found_by_every_name<F: Fixture>() {
     let fixture = F::start().await;
@@ -27,7 +27,7 @@ pub(crate) async fn what_was_inserted_is_found_by_every_name<F: Fixture>() {
         password: PasswordHash::Plain { bcrypt: "$2y$10$imported".into() },
     };
     for account in [&plain, &rich] {
-        store.insert(account).await.unwrap();
+        store.insert(account, &quiet()).await.unwrap();
         // Another replica sees at once what this one wrote.
         let other = fixture.open().await;
         assert_eq!(
@@ -46,13 +46,13 @@ pub(crate) async fn an_email_address_belongs_to_one_user<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
     let first = Account { user: User { username: Some(username()), ..account().user }, password: hash() };
-    store.insert(&first).await.unwrap();
+    store.insert(&first, &quiet()).await.unwrap();
     let second = Account {
         user: User { email: first.user.email.clone(), username: Some(username()), ..account().user },
         password: hash(),
     };
-    let refused = store.insert(&second).await;
-    assert!(matches!(refused, Err(InsertUserError::EmailTaken)), "{refused:?}");
+    let refused = store.insert(&second, &quiet()).await;
+    assert!(matches!(refused, Err(WriteUserError::EmailTaken)), "{refused:?}");
     let found = store.by_login(&LoginName::Email(first.user.email.clone())).await.unwrap();
     assert_eq!(found, Some(first), "nothing was overwritten");
     assert_eq!(find(&store, second.user.id).await, None, "nothing of the second was kept");
@@ -64,11 +64,11 @@ pub(crate) async fn a_user_name_belongs_to_one_user<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
     let first = Account { user: User { username: Some(username()), ..account().user }, password: hash() };
-    store.insert(&first).await.unwrap();
+    store.insert(&first, &quiet()).await.unwrap();
     let second =
         Account { user: User { username: first.user.username.clone(), ..account().user }, password: hash() };
-    let refused = store.insert(&second).await;
-    assert!(matches!(refused, Err(InsertUserError::UsernameTaken)), "{refused:?}");
+    let refused = store.insert(&second, &quiet()).await;
+    assert!(matches!(refused, Err(WriteUserError::UsernameTaken)), "{refused:?}");
     let name = LoginName::Username(first.user.username.clone().unwrap());
     assert_eq!(store.by_login(&name).await.unwrap(), Some(first));
     assert_eq!(find(&store, second.user.id).await, None);
@@ -78,7 +78,7 @@ pub(crate) async fn many_users_have_no_name<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
     for _ in 0..3 {
-        store.insert(&account()).await.unwrap();
+        store.insert(&account(), &quiet()).await.unwrap();
     }
 }
 
@@ -88,13 +88,13 @@ pub(crate) async fn of_many_at_once_one_gets_the_address<F: Fixture>() {
     let attempts = join_all((0..16).map(async |_| {
         let store = fixture.open().await;
         let account = Account { user: User { email: email.clone(), ..account().user }, password: hash() };
-        (store.insert(&account).await, account)
+        (store.insert(&account, &quiet()).await, account)
     }))
     .await;
     let (won, lost): (Vec<_>, Vec<_>) = attempts.into_iter().partition(|(inserted, _)| inserted.is_ok());
     assert_eq!(won.len(), 1);
     for (refused, _) in lost {
-        assert!(matches!(refused, Err(InsertUserError::EmailTaken)), "{refused:?}");
+        assert!(matches!(refused, Err(WriteUserError::EmailTaken)), "{refused:?}");
     }
     let found = fixture.open().await.by_login(&LoginName::Email(email)).await.unwrap();
     assert_eq!(found.as_ref(), won.first().map(|(_, account)| account));
@@ -104,7 +104,7 @@ pub(crate) async fn a_hash_is_replaced_only_if_it_has_not_changed<F: Fixture>() 
     let fixture = F::start().await;
     let store = fixture.open().await;
     let account = account();
-    store.insert(&account).await.unwrap();
+    store.insert(&account, &quiet()).await.unwrap();
     let (id, login) = (account.user.id, LoginName::Email(account.user.email.clone()));
     let (new, newer) = (hash(), PasswordHash::Plain { bcrypt: "$2b$04$plain".into() });
     assert!(store.replace_hash(id, &account.password, &new).await.unwrap());

@@ -1,20 +1,24 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
-use mongodb::{Client, Collection, Database};
+use mongodb::{Client, ClientSession, Collection, Database, error};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::keys::KeyRecord;
 use super::migrations;
+use super::outbox::EventRecord;
+use super::revocations::{CounterRecord, RevocationRecord};
 use super::roles::RoleRecord;
 use super::sessions::SessionRecord;
 use super::users::UserRecord;
 use crate::domain::ports::{StoreError, StoreHealth};
 use crate::store::OpenError;
+use crate::store::news::News;
 
 /// A MongoDB database. Reads and writes go to the primary, with majority concern.
 #[derive(Clone)]
@@ -24,6 +28,10 @@ pub struct MongoStore {
     pub(super) sessions: Collection<SessionRecord>,
     pub(super) roles: Collection<RoleRecord>,
     pub(super) keys: Collection<KeyRecord>,
+    pub(super) outbox: Collection<EventRecord>,
+    pub(super) revocations: Collection<RevocationRecord>,
+    pub(super) counters: Collection<CounterRecord>,
+    pub(super) news: News,
     database: Database,
 }
 
@@ -46,6 +54,10 @@ impl MongoStore {
             sessions: database.collection("sessions"),
             roles: database.collection("roles"),
             keys: database.collection("keys"),
+            outbox: database.collection("outbox"),
+            revocations: database.collection("revocations"),
+            counters: database.collection("counters"),
+            news: News::new(),
             client,
             database,
         };
@@ -55,6 +67,24 @@ impl MongoStore {
         }
         migrations::run(&store.database).await?;
         Ok(store)
+    }
+
+    /// Runs `work` in a transaction, again from its start when it meets another one, and then wakes whoever passes on
+    /// what was written. `Ok` commits.
+    pub(super) async fn tell<C: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        context: C,
+        work: for<'a> fn(&'a mut ClientSession, &'a Self, &'a C) -> BoxFuture<'a, error::Result<T>>,
+    ) -> error::Result<T> {
+        let mut session = self.client.start_session().await?;
+        let done = session
+            .start_transaction()
+            .and_run((self.clone(), context), |transaction, (store, context)| {
+                work(transaction, store, context)
+            })
+            .await;
+        self.news.spread();
+        done
     }
 
     async fn hello(&self) -> Result<Document, StoreError> {

@@ -22,13 +22,19 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         ("users", unique(doc! { "username": 1 }, USERNAME, Some(named))),
         ("users", IndexModel::builder().keys(doc! { "roles": 1 }).build()),
         ("sessions", IndexModel::builder().keys(doc! { "user": 1 }).build()),
-        ("sessions", IndexModel::builder().keys(doc! { "expires_at": 1 }).options(at_expiry).build()),
+        ("sessions", IndexModel::builder().keys(doc! { "expires_at": 1 }).options(at_expiry.clone()).build()),
+        ("outbox", unique(doc! { "user": 1, "sequence": 1 }, "outbox_user_sequence", None)),
+        ("revocations", IndexModel::builder().keys(doc! { "until": 1 }).options(at_expiry).build()),
         ("keys", unique(doc! { "kind": 1, "number": 1 }, "keys_kind_number", None)),
     ] {
         let collection = database.collection::<Document>(collection);
         bounded(async move { collection.create_index(index).await }).await.map(drop)?;
     }
-    Ok(())
+    // So that transactions find it: two that had to make it would be in each other's way.
+    let counters = database.collection::<Document>("counters");
+    let places = doc! { "$setOnInsert": { "value": 0_i64 } };
+    let made = async move { counters.update_one(doc! { "_id": "revocations" }, places).upsert(true).await };
+    bounded(made).await.map(drop)
 }
 
 fn unique(keys: Document, name: &str, only: Option<Document>) -> IndexModel {

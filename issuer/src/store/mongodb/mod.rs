@@ -6,6 +6,10 @@ mod connect;
 mod keys;
 /// Indexes, made at every start.
 mod migrations;
+/// Events that wait to be published.
+mod outbox;
+/// What the gateways have to refuse.
+mod revocations;
 /// Roles and their permissions.
 mod roles;
 /// Sessions.

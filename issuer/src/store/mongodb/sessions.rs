@@ -3,13 +3,18 @@ use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Uuid, doc};
+use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
 use super::connect::{MongoStore, bounded};
+use super::outbox::{append, append_counted};
+use super::revocations::revoke;
 use super::users::{bson_id, domain_id};
+use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
+use crate::domain::revocation::Revoked;
 use crate::domain::session::{Session, SessionCursor};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
@@ -35,16 +40,10 @@ pub(super) struct SessionRecord {
 
 #[async_trait]
 impl Sessions for MongoStore {
-    async fn open(&self, session: &Session) -> Result<Opened, StoreError> {
-        let (store, record) = (self.clone(), SessionRecord::from(session));
+    async fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError> {
+        let (store, work) = (self.clone(), (SessionRecord::from(session), report.clone()));
         bounded(async move {
-            let mut transaction = store.client.start_session().await?;
-            transaction
-                .start_transaction()
-                .and_run((store, record), |transaction, (store, record)| {
-                    open(transaction, store, record).boxed()
-                })
-                .await
+            store.tell(work, |t, store, (record, report)| open(t, store, record, report).boxed()).await
         })
         .await
     }
@@ -77,17 +76,20 @@ impl Sessions for MongoStore {
         Ok(if updated.matched_count == 1 { Exchanged::Yes } else { Exchanged::Lost })
     }
 
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        let sessions = self.sessions.clone();
-        let filter = doc! { "_id": bson_id(id.uuid()) };
-        let ended = bounded(async move { sessions.delete_one(filter).await }).await?;
-        Ok(ended.deleted_count == 1)
+    async fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError> {
+        let (store, work) = (self.clone(), (id, report.clone()));
+        bounded(async move {
+            store.tell(work, |t, store, (id, report)| end(t, store, *id, report).boxed()).await
+        })
+        .await
     }
 
-    async fn end_all(&self, user: UserId) -> Result<(), StoreError> {
-        let sessions = self.sessions.clone();
-        let filter = doc! { "user": bson_id(user.uuid()) };
-        bounded(async move { sessions.delete_many(filter).await }).await.map(drop)
+    async fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError> {
+        let (store, work) = (self.clone(), (user, report.clone()));
+        bounded(async move {
+            store.tell(work, |t, store, (user, report)| end_all(t, store, *user, report).boxed()).await
+        })
+        .await
     }
 
     async fn page(
@@ -112,22 +114,70 @@ impl Sessions for MongoStore {
     }
 }
 
-/// Runs again from the start when the transaction meets another one.
 async fn open(
     transaction: &mut ClientSession,
     store: &MongoStore,
     record: &SessionRecord,
+    report: &Report,
 ) -> error::Result<Opened> {
     let filter = doc! { "_id": record.user, "epoch": record.epoch, "status": UserStatus::Active.as_str() };
-    // The counter makes this a write in any case. A read alone would not notice a change of the user that is
+    // The counters make this a write in any case. A read alone would not notice a change of the user that is
     // committed at the same time.
-    let logged_in = doc! { "$set": { "last_login_at": record.created_at }, "$inc": { "logins": 1_i64 } };
-    let found = store.users.update_one(filter, logged_in).session(&mut *transaction).await?;
-    if found.matched_count == 0 {
-        return Ok(Opened::Superseded);
-    }
-    store.sessions.insert_one(record).session(transaction).await?;
+    let logged_in = doc! {
+        "$set": { "last_login_at": record.created_at },
+        "$inc": { "logins": 1_i64, "events": stored(report.events.len() as u64) },
+    };
+    let update = store.users.find_one_and_update(filter, logged_in).return_document(ReturnDocument::After);
+    let Some(user) = update.session(&mut *transaction).await? else { return Ok(Opened::Superseded) };
+    store.sessions.insert_one(record).session(&mut *transaction).await?;
+    append_counted(transaction, store, (UserId::from(domain_id(record.user)), user.events), report).await?;
     Ok(Opened::Yes)
+}
+
+async fn end(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    id: SessionId,
+    report: &Report,
+) -> error::Result<bool> {
+    let filter = doc! { "_id": bson_id(id.uuid()) };
+    let ended = store.sessions.find_one_and_delete(filter).session(&mut *transaction).await?;
+    let Some(ended) = ended else { return Ok(false) };
+    append(transaction, store, UserId::from(domain_id(ended.user)), &report.ending(vec![id])).await?;
+    revoke(transaction, store, &Revoked::Session(id), report.at).await?;
+    Ok(true)
+}
+
+async fn end_all(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    user: UserId,
+    report: &Report,
+) -> error::Result<bool> {
+    let (filter, update) = (doc! { "_id": bson_id(user.uuid()) }, doc! { "$inc": { "epoch": 1_i64 } });
+    let raise = store.users.find_one_and_update(filter, update).return_document(ReturnDocument::After);
+    let Some(raised) = raise.session(&mut *transaction).await? else { return Ok(false) };
+    let ended = remove_all(transaction, store, user).await?;
+    append(transaction, store, user, &report.ending(ended)).await?;
+    let epoch = u64::try_from(raised.epoch).unwrap_or_default();
+    revoke(transaction, store, &Revoked::User { user, epoch }, report.at).await?;
+    Ok(true)
+}
+
+/// Removes the sessions of a user, and says which there were. Whoever calls it tells, and revokes.
+pub(super) async fn remove_all(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    user: UserId,
+) -> error::Result<Vec<SessionId>> {
+    let filter = doc! { "user": bson_id(user.uuid()) };
+    let mut found = store.sessions.find(filter.clone()).session(&mut *transaction).await?;
+    let mut ids = Vec::new();
+    while let Some(session) = found.next(&mut *transaction).await.transpose()? {
+        ids.push(SessionId::from(domain_id(session._id)));
+    }
+    store.sessions.delete_many(filter).session(transaction).await?;
+    Ok(ids)
 }
 
 fn time(at: Timestamp) -> DateTime {

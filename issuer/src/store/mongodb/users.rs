@@ -7,12 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::connect::{MongoStore, bounded, violated_index};
 use super::migrations::{EMAIL, USERNAME};
+use super::outbox::{append, append_counted};
+use super::revocations::revoke;
+use super::sessions::remove_all;
 use crate::domain::email::Email;
+use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::password::PasswordHash;
-use crate::domain::ports::{InsertUserError, PasswordChanged, StoreError, Users};
+use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
+use crate::domain::revocation::Revoked;
 use crate::domain::role::RoleName;
-use crate::domain::user::{Account, User, UserStatus};
+use crate::domain::user::{Account, Cut, User, UserChange, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
 
@@ -26,10 +31,13 @@ pub(super) struct UserRecord {
     username: Option<String>,
     roles: Vec<String>,
     status: String,
-    epoch: i64,
+    pub(super) epoch: i64,
     password: PasswordRecord,
     created_at: DateTime,
     updated_at: DateTime,
+    /// The number of his last event.
+    #[serde(default)]
+    pub(super) events: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,13 +50,14 @@ struct PasswordRecord {
 
 #[async_trait]
 impl Users for MongoStore {
-    async fn insert(&self, account: &Account) -> Result<(), InsertUserError> {
-        let (users, record) = (self.users.clone(), UserRecord::from(account));
+    async fn insert(&self, account: &Account, report: &Report) -> Result<(), WriteUserError> {
+        let events = stored(report.events.len() as u64);
+        let record = UserRecord { events, ..UserRecord::from(account) };
+        let (store, work) = (self.clone(), (account.user.id, record, report.clone()));
         bounded(async move {
-            match users.insert_one(record).await {
-                Ok(_) => Ok(Ok(())),
-                Err(error) => taken(&error).map(Err).ok_or(error),
-            }
+            let insert = store
+                .tell(work, |t, store, (id, record, report)| insert(t, store, *id, record, report).boxed());
+            refused(insert.await)
         })
         .await?
     }
@@ -86,48 +95,111 @@ impl Users for MongoStore {
         Ok(replaced.matched_count == 1)
     }
 
-    async fn change_password(
+    async fn change(
         &self,
         id: UserId,
         epoch: u64,
-        new: &PasswordHash,
-        now: Timestamp,
-    ) -> Result<PasswordChanged, StoreError> {
-        let id = bson_id(id.uuid());
-        let filter = doc! { "_id": id, "epoch": stored(epoch), "status": UserStatus::Active.as_str() };
-        let updated_at = DateTime::from_millis(now.as_millisecond());
-        let update = doc! {
-            "$set": { "password": password(new), "updated_at": updated_at },
-            "$inc": { "epoch": 1_i64 },
-        };
-        let store = self.clone();
+        change: &UserChange,
+        report: &Report,
+    ) -> Result<Changed, WriteUserError> {
+        let (store, work) = (self.clone(), ((id, epoch), change.clone(), report.clone()));
         bounded(async move {
-            let mut transaction = store.client.start_session().await?;
-            transaction
-                .start_transaction()
-                .and_run((store, id, filter, update), |transaction, (store, id, filter, update)| {
-                    change_password(transaction, store, *id, filter, update).boxed()
-                })
-                .await
+            let change = store.tell(work, |t, store, (user, change, report)| {
+                change_user(t, store, *user, change, report).boxed()
+            });
+            refused(change.await)
+        })
+        .await?
+    }
+
+    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
+        let (store, work) = (self.clone(), (id, report.clone()));
+        bounded(async move {
+            store.tell(work, |t, store, (id, report)| delete(t, store, *id, report).boxed()).await
         })
         .await
     }
 }
 
-/// Runs again from the start when the transaction meets another one: a login, or the exchange of a refresh token.
-async fn change_password(
+async fn insert(
     transaction: &mut ClientSession,
     store: &MongoStore,
-    id: Uuid,
-    filter: &Document,
-    update: &Document,
-) -> error::Result<PasswordChanged> {
-    let users = store.users.update_one(filter.clone(), update.clone());
-    if users.session(&mut *transaction).await?.matched_count == 0 {
-        return Ok(PasswordChanged::Superseded);
+    id: UserId,
+    record: &UserRecord,
+    report: &Report,
+) -> error::Result<()> {
+    store.users.insert_one(record).session(&mut *transaction).await?;
+    append_counted(transaction, store, (id, record.events), report).await
+}
+
+async fn change_user(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    (id, epoch): (UserId, u64),
+    change: &UserChange,
+    report: &Report,
+) -> error::Result<Changed> {
+    let (cut, filter) = (change.cuts(), doc! { "_id": bson_id(id.uuid()), "epoch": stored(epoch) });
+    let raised = i64::from(cut > Cut::Nothing);
+    let update = store.users.update_one(filter, update(change, raised, report.at));
+    if update.session(&mut *transaction).await?.matched_count == 0 {
+        return Ok(Changed::Superseded);
     }
-    store.sessions.delete_many(doc! { "user": id }).session(transaction).await?;
-    Ok(PasswordChanged::Yes)
+    let ended = if cut == Cut::Sessions { remove_all(transaction, store, id).await? } else { Vec::new() };
+    append(transaction, store, id, &report.ending(ended)).await?;
+    if cut > Cut::Nothing {
+        revoke(transaction, store, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)
+            .await?;
+    }
+    Ok(Changed::Yes)
+}
+
+async fn delete(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    id: UserId,
+    report: &Report,
+) -> error::Result<bool> {
+    let ended = remove_all(transaction, store, id).await?;
+    append(transaction, store, id, &report.ending(ended)).await?;
+    let filter = doc! { "_id": bson_id(id.uuid()) };
+    let Some(user) = store.users.find_one_and_delete(filter).session(&mut *transaction).await? else {
+        return Ok(false);
+    };
+    let epoch = u64::try_from(user.epoch).unwrap_or_default().saturating_add(1);
+    revoke(transaction, store, &Revoked::User { user: id, epoch }, report.at).await?;
+    Ok(true)
+}
+
+/// What a change sets and removes; the epoch rises by `raised`.
+fn update(change: &UserChange, raised: i64, now: Timestamp) -> Document {
+    let mut set = doc! { "updated_at": DateTime::from_millis(now.as_millisecond()) };
+    let mut unset = Document::new();
+    if let Some(hash) = &change.password {
+        set.insert("password", password(hash));
+    }
+    if let Some(email) = &change.email {
+        set.insert("email", email.as_str());
+    }
+    if let Some(verified) = change.email_verified {
+        set.insert("email_verified", verified);
+    }
+    if let Some(roles) = &change.roles {
+        set.insert("roles", roles.iter().map(RoleName::as_str).collect::<Vec<_>>());
+    }
+    if let Some(status) = change.status {
+        set.insert("status", status.as_str());
+    }
+    match &change.username {
+        Some(Some(username)) => drop(set.insert("username", username.as_str())),
+        Some(None) => drop(unset.insert("username", "")),
+        None => {}
+    }
+    let mut update = doc! { "$set": set, "$inc": { "epoch": raised } };
+    if !unset.is_empty() {
+        update.insert("$unset", unset);
+    }
+    update
 }
 
 fn password(hash: &PasswordHash) -> Document {
@@ -165,6 +237,7 @@ impl From<&Account> for UserRecord {
             },
             created_at: DateTime::from_millis(user.created_at.as_millisecond()),
             updated_at: DateTime::from_millis(user.updated_at.as_millisecond()),
+            events: 0,
         }
     }
 }
@@ -192,10 +265,18 @@ impl TryFrom<UserRecord> for Account {
     }
 }
 
-fn taken(error: &mongodb::error::Error) -> Option<InsertUserError> {
+/// Tells an address or name that belongs to somebody else from all other failures.
+fn refused<T>(done: error::Result<T>) -> error::Result<Result<T, WriteUserError>> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(error) => taken(&error).map(Err).ok_or(error),
+    }
+}
+
+fn taken(error: &mongodb::error::Error) -> Option<WriteUserError> {
     match violated_index(error)? {
-        EMAIL => Some(InsertUserError::EmailTaken),
-        USERNAME => Some(InsertUserError::UsernameTaken),
+        EMAIL => Some(WriteUserError::EmailTaken),
+        USERNAME => Some(WriteUserError::UsernameTaken),
         _ => None,
     }
 }

@@ -14,12 +14,14 @@ use tokio::time::timeout;
 use super::migrations;
 use crate::domain::ports::{StoreError, StoreHealth};
 use crate::store::OpenError;
+use crate::store::news::News;
 
 /// A SQLite file. One connection writes, a few read; all of it happens off the async threads.
 #[derive(Clone)]
 pub struct SqliteStore {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
+    pub(super) news: News,
 }
 
 const READERS: usize = 4;
@@ -44,7 +46,7 @@ impl SqliteStore {
         migrations::run(&mut writer)?;
         let readers = (0..READERS).map(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY));
         let readers = readers.collect::<Result<_, _>>().map_err(failure)?;
-        Ok(Self { writer: Lane::new(vec![writer]), readers: Lane::new(readers) })
+        Ok(Self { writer: Lane::new(vec![writer]), readers: Lane::new(readers), news: News::new() })
     }
 
     /// Runs `work` in a transaction that sees one state of the file.
@@ -62,6 +64,17 @@ impl SqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqliteError> + Send + 'static,
     ) -> Result<T, SqliteError> {
         self.writer.run(TransactionBehavior::Immediate, work).await
+    }
+
+    /// Like [`write`](Self::write), and wakes whoever passes on what was written.
+    pub(super) async fn tell<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, SqliteError> + Send + 'static,
+    ) -> Result<T, SqliteError> {
+        let news = self.news.clone();
+        let done = self.write(work).await;
+        news.spread();
+        done
     }
 }
 

@@ -6,6 +6,10 @@ mod connect;
 mod keys;
 /// Numbered steps from an empty file to the present tables.
 mod migrations;
+/// Events that wait to be published.
+mod outbox;
+/// What the gateways have to refuse.
+mod revocations;
 /// Roles and their permissions.
 mod roles;
 /// Sessions.

@@ -4,8 +4,12 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use uuid::Uuid;
 
 use super::connect::{SqliteError, SqliteStore};
+use super::outbox::append;
+use super::revocations::revoke;
+use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
+use crate::domain::revocation::Revoked;
 use crate::domain::session::{Session, SessionCursor};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
@@ -13,9 +17,9 @@ use crate::store::record::{moment, parsed, stored};
 
 #[async_trait]
 impl Sessions for SqliteStore {
-    async fn open(&self, session: &Session) -> Result<Opened, StoreError> {
-        let session = session.clone();
-        Ok(self.write(move |transaction| open(transaction, &session)).await?)
+    async fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError> {
+        let (session, report) = (session.clone(), report.clone());
+        Ok(self.tell(move |transaction| open(transaction, &session, &report)).await?)
     }
 
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -28,16 +32,14 @@ impl Sessions for SqliteStore {
         Ok(if exchanged { Exchanged::Yes } else { Exchanged::Lost })
     }
 
-    async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
-        let end = move |transaction: &Transaction<'_>| {
-            let mut delete = transaction.prepare_cached("DELETE FROM sessions WHERE id = ?")?;
-            Ok(delete.execute([id.uuid().as_bytes()])? == 1)
-        };
-        Ok(self.write(end).await?)
+    async fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError> {
+        let report = report.clone();
+        Ok(self.tell(move |transaction| end(transaction, id, &report)).await?)
     }
 
-    async fn end_all(&self, user: UserId) -> Result<(), StoreError> {
-        Ok(self.write(move |transaction| end_all(transaction, user)).await?)
+    async fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError> {
+        let report = report.clone();
+        Ok(self.tell(move |transaction| end_all(transaction, user, &report)).await?)
     }
 
     async fn page(
@@ -60,7 +62,7 @@ const INSERT: &str = "
     VALUES (:id, :user, :epoch, :generation, :refresh_fingerprint,
             :created_at, :last_used_at, :expires_at, :ends_at, :address, :user_agent)";
 
-fn open(transaction: &Transaction<'_>, session: &Session) -> Result<Opened, SqliteError> {
+fn open(transaction: &Transaction<'_>, session: &Session, report: &Report) -> Result<Opened, SqliteError> {
     let user = session.user.uuid();
     let now = session.created_at.as_millisecond();
     let found = transaction.prepare_cached(LOGGED_IN)?.execute(named_params! {
@@ -89,6 +91,7 @@ fn open(transaction: &Transaction<'_>, session: &Session) -> Result<Opened, Sqli
         ":address": session.address.map(|address| address.to_string()),
         ":user_agent": session.user_agent,
     })?;
+    append(transaction, session.user, report)?;
     Ok(Opened::Yes)
 }
 
@@ -111,10 +114,33 @@ fn exchange(transaction: &Transaction<'_>, old: &Session, new: &Session) -> Resu
     Ok(exchanged == 1)
 }
 
-/// For whoever ends them together with something else, too.
-pub(super) fn end_all(transaction: &Transaction<'_>, user: UserId) -> Result<(), SqliteError> {
-    transaction.prepare_cached("DELETE FROM sessions WHERE user = ?")?.execute([user.uuid().as_bytes()])?;
-    Ok(())
+fn end(transaction: &Transaction<'_>, id: SessionId, report: &Report) -> Result<bool, SqliteError> {
+    let mut delete = transaction.prepare_cached("DELETE FROM sessions WHERE id = ? RETURNING user")?;
+    let owner = delete.query_row([id.uuid().as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+    let Some(owner) = owner else { return Ok(false) };
+    let owner = UserId::from(parsed(Uuid::from_slice(&owner), "a session's user")?);
+    append(transaction, owner, &report.ending(vec![id]))?;
+    revoke(transaction, &Revoked::Session(id), report.at)?;
+    Ok(true)
+}
+
+fn end_all(transaction: &Transaction<'_>, user: UserId, report: &Report) -> Result<bool, SqliteError> {
+    let mut raise =
+        transaction.prepare_cached("UPDATE users SET epoch = epoch + 1 WHERE id = ? RETURNING epoch")?;
+    let epoch = raise.query_row([user.uuid().as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    let Some(epoch) = epoch else { return Ok(false) };
+    let epoch = parsed(u64::try_from(epoch), "a user's epoch")?;
+    let ended = remove_all(transaction, user)?;
+    append(transaction, user, &report.ending(ended))?;
+    revoke(transaction, &Revoked::User { user, epoch }, report.at)?;
+    Ok(true)
+}
+
+/// Removes the sessions of a user, and says which there were. Whoever calls it tells, and revokes.
+pub(super) fn remove_all(transaction: &Transaction<'_>, user: UserId) -> Result<Vec<SessionId>, SqliteError> {
+    let mut delete = transaction.prepare_cached("DELETE FROM sessions WHERE user = ? RETURNING id")?;
+    let ids = delete.query_map([user.uuid().as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+    ids.map(|id| Ok(SessionId::from(parsed(Uuid::from_slice(&id?), "a session's id")?))).collect()
 }
 
 // No session can be behind the end of time: so there is one query with a cursor and without.

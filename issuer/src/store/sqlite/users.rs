@@ -1,25 +1,28 @@
 use async_trait::async_trait;
-use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 
 use super::connect::{SqliteError, SqliteStore};
-use super::sessions::end_all;
+use super::outbox::append;
+use super::revocations::revoke;
+use super::sessions::remove_all;
 use crate::domain::email::Email;
+use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::keys::KeyId;
 use crate::domain::password::PasswordHash;
-use crate::domain::ports::{InsertUserError, PasswordChanged, StoreError, Users};
+use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
+use crate::domain::revocation::Revoked;
 use crate::domain::role::RoleName;
-use crate::domain::user::{Account, User, UserStatus};
+use crate::domain::user::{Account, Cut, User, UserChange, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
 
 #[async_trait]
 impl Users for SqliteStore {
-    async fn insert(&self, account: &Account) -> Result<(), InsertUserError> {
-        let account = account.clone();
-        self.write(move |transaction| insert(transaction, &account)).await.map_err(taken)
+    async fn insert(&self, account: &Account, report: &Report) -> Result<(), WriteUserError> {
+        let (account, report) = (account.clone(), report.clone());
+        self.tell(move |transaction| insert(transaction, &account, &report)).await.map_err(taken)
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -48,15 +51,22 @@ impl Users for SqliteStore {
         Ok(self.write(move |transaction| replace_hash(transaction, id, &old, &new)).await?)
     }
 
-    async fn change_password(
+    async fn change(
         &self,
         id: UserId,
         epoch: u64,
-        new: &PasswordHash,
-        now: Timestamp,
-    ) -> Result<PasswordChanged, StoreError> {
-        let new = new.clone();
-        Ok(self.write(move |transaction| change_password(transaction, id, epoch, &new, now)).await?)
+        change: &UserChange,
+        report: &Report,
+    ) -> Result<Changed, WriteUserError> {
+        let (new, report) = (change.clone(), report.clone());
+        self.tell(move |transaction| change_user(transaction, (id, epoch), &new, &report))
+            .await
+            .map_err(taken)
+    }
+
+    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
+        let report = report.clone();
+        Ok(self.tell(move |transaction| delete(transaction, id, &report)).await?)
     }
 }
 
@@ -66,7 +76,7 @@ const INSERT: &str = "
     VALUES (:id, :email, :email_verified, :username, :status, :epoch,
             :scheme, :pepper, :hash, :created_at, :updated_at)";
 
-fn insert(transaction: &Transaction<'_>, account: &Account) -> Result<(), SqliteError> {
+fn insert(transaction: &Transaction<'_>, account: &Account, report: &Report) -> Result<(), SqliteError> {
     let Account { user, password } = account;
     let id = user.id.uuid();
     transaction.prepare_cached(INSERT)?.execute(named_params! {
@@ -82,10 +92,15 @@ fn insert(transaction: &Transaction<'_>, account: &Account) -> Result<(), Sqlite
         ":created_at": user.created_at.as_millisecond(),
         ":updated_at": user.updated_at.as_millisecond(),
     })?;
+    add_roles(transaction, user.id, &user.roles)?;
+    append(transaction, user.id, report)
+}
+
+fn add_roles(transaction: &Transaction<'_>, id: UserId, roles: &[RoleName]) -> Result<(), SqliteError> {
     let mut add =
         transaction.prepare_cached("INSERT INTO user_roles (user, position, role) VALUES (?, ?, ?)")?;
-    for (position, role) in (0_i64..).zip(&user.roles) {
-        add.execute((id.as_bytes(), position, role.as_str()))?;
+    for (position, role) in (0_i64..).zip(roles) {
+        add.execute((id.uuid().as_bytes(), position, role.as_str()))?;
     }
     Ok(())
 }
@@ -110,32 +125,71 @@ fn replace_hash(
     Ok(changed == 1)
 }
 
-const CHANGE_PASSWORD: &str = "
-    UPDATE users SET password_scheme = :scheme, password_pepper = :pepper, password_hash = :hash,
-                     epoch = epoch + 1, updated_at = :now
-    WHERE id = :id AND epoch = :epoch AND status = :active";
+// What is not to change is NULL. A user name of NULL would be that, too, so there is a word for whether it changes.
+const CHANGE: &str = "
+    UPDATE users SET
+        password_scheme = coalesce(:scheme, password_scheme),
+        password_pepper = iif(:scheme IS NULL, password_pepper, :pepper),
+        password_hash = coalesce(:hash, password_hash),
+        email = coalesce(:email, email),
+        email_verified = coalesce(:email_verified, email_verified),
+        username = iif(:renamed, :username, username),
+        status = coalesce(:status, status),
+        epoch = epoch + :raised,
+        updated_at = :now
+    WHERE id = :id AND epoch = :epoch";
 
-fn change_password(
+fn change_user(
     transaction: &Transaction<'_>,
-    id: UserId,
-    epoch: u64,
-    new: &PasswordHash,
-    now: Timestamp,
-) -> Result<PasswordChanged, SqliteError> {
-    let changed = transaction.prepare_cached(CHANGE_PASSWORD)?.execute(named_params! {
+    (id, epoch): (UserId, u64),
+    change: &UserChange,
+    report: &Report,
+) -> Result<Changed, SqliteError> {
+    let cut = change.cuts();
+    let username = change.username.as_ref().and_then(Option::as_ref);
+    let changed = transaction.prepare_cached(CHANGE)?.execute(named_params! {
         ":id": id.uuid().as_bytes(),
         ":epoch": stored(epoch),
-        ":active": UserStatus::Active.as_str(),
-        ":scheme": new.scheme(),
-        ":pepper": new.pepper().map(KeyId::as_str),
-        ":hash": new.bcrypt(),
-        ":now": now.as_millisecond(),
+        ":scheme": change.password.as_ref().map(PasswordHash::scheme),
+        ":pepper": change.password.as_ref().and_then(PasswordHash::pepper).map(KeyId::as_str),
+        ":hash": change.password.as_ref().map(PasswordHash::bcrypt),
+        ":email": change.email.as_ref().map(Email::as_str),
+        ":email_verified": change.email_verified,
+        ":renamed": change.username.is_some(),
+        ":username": username.map(Username::as_str),
+        ":status": change.status.map(UserStatus::as_str),
+        ":raised": i64::from(cut > Cut::Nothing),
+        ":now": report.at.as_millisecond(),
     })?;
     if changed == 0 {
-        return Ok(PasswordChanged::Superseded);
+        return Ok(Changed::Superseded);
     }
-    end_all(transaction, id)?;
-    Ok(PasswordChanged::Yes)
+    if let Some(roles) = &change.roles {
+        transaction
+            .prepare_cached("DELETE FROM user_roles WHERE user = ?")?
+            .execute([id.uuid().as_bytes()])?;
+        add_roles(transaction, id, roles)?;
+    }
+    let ended = if cut == Cut::Sessions { remove_all(transaction, id)? } else { Vec::new() };
+    append(transaction, id, &report.ending(ended))?;
+    if cut > Cut::Nothing {
+        revoke(transaction, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)?;
+    }
+    Ok(Changed::Yes)
+}
+
+fn delete(transaction: &Transaction<'_>, id: UserId, report: &Report) -> Result<bool, SqliteError> {
+    let user = id.uuid();
+    let mut epoch = transaction.prepare_cached("SELECT epoch FROM users WHERE id = ?")?;
+    let Some(epoch) = epoch.query_row([user.as_bytes()], |row| row.get::<_, i64>(0)).optional()? else {
+        return Ok(false);
+    };
+    let epoch = parsed(u64::try_from(epoch), "a user's epoch")?;
+    let ended = remove_all(transaction, id)?;
+    append(transaction, id, &report.ending(ended))?;
+    transaction.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.as_bytes()])?;
+    revoke(transaction, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)?;
+    Ok(true)
 }
 
 fn find(transaction: &Transaction<'_>, column: &str, value: Value) -> Result<Option<Account>, SqliteError> {
@@ -172,15 +226,15 @@ fn account(row: &Row<'_>) -> Result<Account, SqliteError> {
     Ok(Account { user, password: wanted(hash, "a password's scheme")? })
 }
 
-fn taken(error: SqliteError) -> InsertUserError {
+fn taken(error: SqliteError) -> WriteUserError {
     let message = match &error {
         SqliteError::Database(rusqlite::Error::SqliteFailure(_, Some(message))) => message.as_str(),
         _ => "",
     };
     // SQLite names the columns of the index that said no.
     match message {
-        "UNIQUE constraint failed: users.email" => InsertUserError::EmailTaken,
-        "UNIQUE constraint failed: users.username" => InsertUserError::UsernameTaken,
-        _ => InsertUserError::Store(error.into()),
+        "UNIQUE constraint failed: users.email" => WriteUserError::EmailTaken,
+        "UNIQUE constraint failed: users.username" => WriteUserError::UsernameTaken,
+        _ => WriteUserError::Store(error.into()),
     }
 }

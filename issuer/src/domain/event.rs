@@ -1,0 +1,282 @@
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::context::RequestContext;
+use super::ids::{SessionId, UserId};
+use super::role::RoleName;
+use super::user::{User, UserStatus};
+
+/// Something that happened to a user, as the rest of the system hears of it. Never holds a password, a token or a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// There is a new account.
+    UserCreated {
+        /// As it is now.
+        user: Box<User>,
+    },
+    /// Something about the account is not what it was.
+    UserUpdated(UserUpdate),
+    /// The account is gone.
+    UserDeleted,
+    /// Somebody proved to be this user.
+    UserLogin {
+        /// What was opened for him.
+        session: SessionId,
+        /// From where he came.
+        address: Option<IpAddr>,
+        /// What his client said it was.
+        user_agent: Option<String>,
+    },
+    /// Somebody failed to prove that he is this user.
+    LoginFailed {
+        /// Why, in one word.
+        reason: &'static str,
+        /// From where he came.
+        address: Option<IpAddr>,
+        /// What his client said it was.
+        user_agent: Option<String>,
+    },
+    /// Nobody can log in as this user for a while.
+    UserLocked {
+        /// When he can again.
+        until: Timestamp,
+    },
+    /// He can again.
+    UserUnlocked,
+    /// Sessions were ended, by whomever.
+    UserLogout {
+        /// Which.
+        sessions: Vec<SessionId>,
+    },
+    /// There is a new password.
+    PasswordChanged,
+    /// A link to set a new password was asked for.
+    PasswordResetRequested {
+        /// When the link dies.
+        expires_at: Timestamp,
+    },
+    /// A link to prove the e-mail address was asked for.
+    EmailVerificationRequested {
+        /// When the link dies.
+        expires_at: Timestamp,
+    },
+    /// Something that a person should look at.
+    SecurityAlert(Alert),
+}
+
+/// What is new about an account: only what changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UserUpdate {
+    /// Another address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The address was proven, or is a new one that is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
+    /// Another name; `null` for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Option<String>>,
+    /// Suspended or resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
+    /// All roles, as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+}
+
+/// Something that a person should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Which kind, in one word.
+    pub kind: &'static str,
+    /// What is known about it, for people and programs.
+    pub details: Map<String, Value>,
+}
+
+/// What is written together with a change of state: in the same transaction, or not at all. The sessions that a change
+/// ends, and what the gateway has to refuse from then on, the store finds out and writes by itself.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When it happens.
+    pub at: Timestamp,
+    /// The request that caused it; empty if none did.
+    pub request_id: String,
+    /// What to tell, about the user who is changed and in this order.
+    pub events: Vec<Event>,
+}
+
+/// An event as it waits to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxEvent {
+    /// The same event has the same id wherever it turns up, and however often.
+    pub id: Uuid,
+    /// Whom it is about.
+    pub user: UserId,
+    /// Counts his events, from 1.
+    pub sequence: u64,
+    /// Its type, such as `user.created`.
+    pub kind: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The request that caused it; empty if none did.
+    pub request_id: String,
+    /// The member `data`, as JSON.
+    pub data: String,
+}
+
+impl Report {
+    /// Nothing to tell yet.
+    #[must_use]
+    pub fn new(at: Timestamp, context: &RequestContext) -> Self {
+        Self { at, request_id: context.request_id.clone(), events: Vec::new() }
+    }
+
+    /// And this happened.
+    #[must_use]
+    pub fn tell(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// The same, and the sessions that the change ended.
+    #[must_use]
+    pub fn ending(&self, sessions: Vec<SessionId>) -> Self {
+        let report = self.clone();
+        if sessions.is_empty() { report } else { report.tell(Event::UserLogout { sessions }) }
+    }
+
+    /// What waits to be published once `count`, the number of the user's last event, is raised by as many.
+    #[must_use]
+    pub fn outbox(&self, user: UserId, count: u64) -> Vec<OutboxEvent> {
+        let first = count.saturating_sub(self.events.len() as u64) + 1;
+        (first..).zip(&self.events).map(|(sequence, event)| self.entry(user, sequence, event)).collect()
+    }
+
+    fn entry(&self, user: UserId, sequence: u64, event: &Event) -> OutboxEvent {
+        OutboxEvent {
+            // A user never has two events of one number, so this is unique, and needs no dice.
+            id: Uuid::new_v5(&user.uuid(), &sequence.to_be_bytes()),
+            user,
+            sequence,
+            kind: event.kind().to_owned(),
+            at: self.at,
+            request_id: self.request_id.clone(),
+            data: event.data(user).to_string(),
+        }
+    }
+}
+
+impl Event {
+    /// The type, on the wire and in the store.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UserCreated { .. } => "user.created",
+            Self::UserUpdated(_) => "user.updated",
+            Self::UserDeleted => "user.deleted",
+            Self::UserLogin { .. } => "user.login",
+            Self::LoginFailed { .. } => "user.login.failed",
+            Self::UserLocked { .. } => "user.locked",
+            Self::UserUnlocked => "user.unlocked",
+            Self::UserLogout { .. } => "user.logout",
+            Self::PasswordChanged => "password.changed",
+            Self::PasswordResetRequested { .. } => "password.reset.requested",
+            Self::EmailVerificationRequested { .. } => "email.verification.requested",
+            Self::SecurityAlert(_) => "security.alert",
+        }
+    }
+
+    /// The member `data`.
+    fn data(&self, id: UserId) -> Value {
+        match self {
+            Self::UserCreated { user } => json!({
+                "id": id.to_string(),
+                "email": user.email.as_str(),
+                "username": user.username.as_ref().map(ToString::to_string),
+                "roles": names(&user.roles),
+            }),
+            Self::UserUpdated(update) => {
+                let mut data = json!(update);
+                data["id"] = id.to_string().into();
+                data
+            }
+            Self::UserDeleted => json!({ "id": id.to_string() }),
+            Self::UserLogin { session, address, user_agent } => json!({
+                "session_id": session.to_string(),
+                "address": address,
+                "user_agent": user_agent,
+            }),
+            Self::LoginFailed { reason, address, user_agent } => {
+                json!({ "reason": reason, "address": address, "user_agent": user_agent })
+            }
+            Self::UserLocked { until } => json!({ "until": until.to_string() }),
+            Self::UserUnlocked => json!({ "until": null }),
+            Self::UserLogout { sessions } => {
+                let sessions: Vec<_> = sessions.iter().map(ToString::to_string).collect();
+                json!({ "session_ids": sessions })
+            }
+            Self::PasswordChanged => json!({}),
+            Self::PasswordResetRequested { expires_at } | Self::EmailVerificationRequested { expires_at } => {
+                json!({ "expires_at": expires_at.to_string() })
+            }
+            Self::SecurityAlert(Alert { kind, details }) => json!({ "kind": kind, "details": details }),
+        }
+    }
+}
+
+impl UserUpdate {
+    /// The account is open or closed from now on.
+    #[must_use]
+    pub fn status(status: UserStatus) -> Self {
+        Self { status: Some(status.as_str()), ..Self::default() }
+    }
+
+    /// These are the roles from now on.
+    #[must_use]
+    pub fn roles(roles: &[RoleName]) -> Self {
+        Self { roles: Some(names(roles)), ..Self::default() }
+    }
+}
+
+impl Alert {
+    /// An exchanged refresh token came back: two have it, and one is a thief.
+    #[must_use]
+    pub fn refresh_token_reuse(session: SessionId, context: &RequestContext) -> Self {
+        let mut details = Map::new();
+        details.insert("session_id".to_owned(), session.to_string().into());
+        details.insert("address".to_owned(), json!(context.address));
+        details.insert("user_agent".to_owned(), json!(context.user_agent));
+        Self { kind: "refresh_token_reuse", details }
+    }
+}
+
+fn names(roles: &[RoleName]) -> Vec<String> {
+    roles.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_a_user_are_numbered_in_their_order() {
+        let user = UserId::from(Uuid::from_u128(7));
+        let report = Report::new(Timestamp::UNIX_EPOCH, &RequestContext::default());
+        let report = report.tell(Event::PasswordChanged).ending(vec![SessionId::from(Uuid::nil())]);
+        let outbox = report.outbox(user, 5);
+        let seen: Vec<_> = outbox.iter().map(|entry| (entry.sequence, entry.kind.as_str())).collect();
+        assert_eq!(seen, [(4, "password.changed"), (5, "user.logout")]);
+        assert_ne!(outbox[0].id, outbox[1].id);
+        assert_eq!(outbox, report.outbox(user, 5), "an id depends on nothing else");
+    }
+
+    #[test]
+    fn nothing_is_told_of_sessions_that_were_not_there() {
+        let report = Report::new(Timestamp::UNIX_EPOCH, &RequestContext::default());
+        assert!(report.ending(Vec::new()).events.is_empty());
+    }
+}

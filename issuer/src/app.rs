@@ -41,6 +41,7 @@ use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
+use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::session::SessionLimits;
 use crate::http::routes::Parts;
 use crate::store::OpenError;
@@ -175,6 +176,7 @@ impl App {
             sessions: stores.sessions,
             clock: clock.clone(),
         });
+        let revocations = Arc::new(RevocationFeed::new(stores.revocations, clock.clone()));
         let parts = Parts {
             register: register.clone(),
             registration_open: config.registration_open,
@@ -182,6 +184,7 @@ impl App {
             refresh,
             own_sessions,
             change_password,
+            revocations,
             authenticate,
             jwks: signer,
             issuer: config.token.issuer.clone(),

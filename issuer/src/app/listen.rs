@@ -74,7 +74,8 @@ impl Listeners {
             wait_for_flows(parts).await;
             ended
         };
-        let (public, management) = tokio::join!(public, management);
+        let following = parts.revocations.follow(drained.cancelled());
+        let (public, management, ()) = tokio::join!(public, management, following);
         tracing::info!("stopped");
         public.and(management.map_err(StartError::Serve))
     }

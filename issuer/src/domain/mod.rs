@@ -51,3 +51,5 @@ pub mod own_sessions;
 pub mod refresh;
 /// A new account.
 pub mod register;
+/// Dead tokens, as soon as they are, to all gateways.
+pub mod revocation_feed;

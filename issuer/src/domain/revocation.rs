@@ -26,7 +26,8 @@ pub enum Revoked {
 /// An entry of the list that gateways follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Its place. Entries become visible in the order of their places, whichever replica wrote them.
+    /// Its place. Entries become visible in the order of their places, whichever replica wrote them. Places are not
+    /// behind the time in milliseconds: so a store that was restored from a backup never gives one twice.
     pub seq: u64,
     /// What is dead.
     pub revoked: Revoked,

@@ -25,6 +25,8 @@ mod sessions;
 mod management;
 /// `/metrics`.
 mod metrics;
+/// `/revocations`.
+mod revocations;
 
 /// Around every request: its id, its deadline, its log line, and what happens to a panic.
 mod edge;

@@ -18,6 +18,7 @@ use super::management::{Guard, Ready, live};
 use super::metadata::MetadataApi;
 use super::metrics::Scrape;
 use super::password::PasswordApi;
+use super::revocations::Feed;
 use super::sessions::SessionsApi;
 use crate::config::Secret;
 use crate::domain::authenticate::Authenticate;
@@ -29,6 +30,7 @@ use crate::domain::own_sessions::OwnSessions;
 use crate::domain::ports::{Jwks, StoreHealth};
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
+use crate::domain::revocation_feed::RevocationFeed;
 use crate::telemetry::metrics::Metrics;
 
 /// What the two listeners need; made by the application.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub own_sessions: Arc<OwnSessions>,
     /// Gives users other passwords.
     pub change_password: Arc<ChangePassword>,
+    /// Tells gateways which tokens are dead.
+    pub revocations: Arc<RevocationFeed>,
     /// Knows bearers.
     pub authenticate: Arc<Authenticate>,
     /// The public keys.
@@ -129,8 +133,9 @@ impl Parts {
         OpenApiService::new(operations, "Doorward", env!("CARGO_PKG_VERSION"))
     }
 
-    fn management_pages(&self) -> [Page; 3] {
+    fn management_pages(&self) -> [Page; 4] {
         let ready = Ready { store: self.store.clone(), draining: self.draining.clone() };
+        let feed = Feed { feed: self.revocations.clone(), draining: self.draining.clone() };
         let scrape = Scrape {
             metrics: self.metrics.clone(),
             keys_made: self.keys_made.clone(),
@@ -140,6 +145,7 @@ impl Parts {
             ("/health/live", live().map_to_response().boxed()),
             ("/health/ready", ready.boxed()),
             ("/metrics", scrape.boxed()),
+            ("/revocations", feed.boxed()),
         ]
     }
 

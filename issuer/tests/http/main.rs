@@ -15,6 +15,8 @@ mod metrics;
 mod problems;
 /// Every route with secrets in hand, and then a look for them where none may be.
 mod redaction;
+/// The list of dead tokens.
+mod revocations;
 /// One test per route.
 mod routes;
 /// What becomes of a session after the login, and changing the password.

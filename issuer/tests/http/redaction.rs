@@ -83,7 +83,7 @@ impl Tour {
         for page in ["/openapi.json", "/docs"] {
             self.visit(&format!("GET {page}"), 200, None, &Value::Null);
         }
-        for page in ["/health/live", "/health/ready", "/metrics"] {
+        for page in ["/health/live", "/health/ready", "/metrics", "/revocations"] {
             self.visit(&format!("GET {page}"), 200, Some(MANAGEMENT_TOKEN), &Value::Null);
             self.visit(&format!("GET {page}"), 401, Some(&format!("{MANAGEMENT_TOKEN}-")), &Value::Null);
         }

@@ -73,8 +73,9 @@ pub(super) async fn revoke(
     revoked: &Revoked,
     at: Timestamp,
 ) -> error::Result<()> {
-    let raise =
-        store.counters.find_one_and_update(doc! { "_id": PLACES }, doc! { "$inc": { "value": 1_i64 } });
+    let next = doc! { "$max": [{ "$add": ["$value", 1_i64] }, at.as_millisecond()] };
+    let raise = vec![doc! { "$set": { "value": next } }];
+    let raise = store.counters.find_one_and_update(doc! { "_id": PLACES }, raise);
     let raised = raise.upsert(true).return_document(ReturnDocument::After).session(&mut *transaction).await?;
     let place = raised.map_or(1, |counter| counter.value);
     let mut record = RevocationRecord {

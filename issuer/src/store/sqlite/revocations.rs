@@ -23,7 +23,9 @@ impl Revocations for SqliteStore {
 }
 
 const INSERT: &str = "
-    INSERT INTO revocations (session, user, epoch, key, until) VALUES (:session, :user, :epoch, :key, :until)";
+    INSERT INTO revocations (seq, session, user, epoch, key, until)
+    VALUES (max(:at, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0)),
+            :session, :user, :epoch, :key, :until)";
 
 /// Adds an entry, and forgets what need not be known any more. One transaction writes at a time, so places become visible
 /// in their order.
@@ -43,6 +45,7 @@ pub(super) fn revoke(
     }
     transaction.prepare_cached("DELETE FROM revocations WHERE until <= ?")?.execute([at.as_millisecond()])?;
     transaction.prepare_cached(INSERT)?.execute(named_params! {
+        ":at": at.as_millisecond(),
         ":session": session.as_ref().map(Uuid::as_bytes),
         ":user": user.as_ref().map(Uuid::as_bytes),
         ":epoch": epoch,

@@ -38,6 +38,17 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Replaces a text that must stand in another exactly once: what was changed there since is noticed here.
+///
+/// # Errors
+/// When it stands there never, or more than once.
+pub fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
+    match text.matches(from).count() {
+        1 => Ok(text.replacen(from, to, 1)),
+        found => Err(Error::Substitution { text: from.to_owned(), expected: 1, found }),
+    }
+}
+
 /// Finds a program on the `PATH`.
 #[must_use]
 pub fn which(program: &str) -> Option<PathBuf> {

@@ -127,12 +127,8 @@ fn substituted(setup: &Setup<'_>, tls: &Port, admin: &Port, certificate: &Certif
             ("/etc/envoy/tls/key.pem".to_owned(), certificate.key.display().to_string()),
         ],
     ];
-    replacements.concat().into_iter().try_fold(text, |text, (from, to)| replace_once(&text, &from, &to))
-}
-
-fn replace_once(text: &str, from: &str, to: &str) -> Result<String> {
-    match text.matches(from).count() {
-        1 => Ok(text.replacen(from, to, 1)),
-        found => Err(Error::Substitution { text: from.to_owned(), expected: 1, found }),
-    }
+    replacements
+        .concat()
+        .into_iter()
+        .try_fold(text, |text, (from, to)| files::replace_once(&text, &from, &to))
 }

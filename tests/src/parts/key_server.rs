@@ -1,11 +1,14 @@
 //! A server of public keys that does as it is told: answers, fails, or lets wait. It counts who asks, and when.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::certificate::Certificate;
 use crate::{Error, Result};
 
 /// What a request for a path gets.
@@ -23,6 +26,7 @@ pub enum Answer {
 struct State {
     answers: HashMap<String, Answer>,
     asked: Vec<(String, Instant)>,
+    called: Vec<Option<String>>,
     stopped: bool,
 }
 
@@ -45,11 +49,23 @@ impl KeyServer {
     /// # Errors
     /// When no socket is to be had.
     pub fn start() -> Result<Self> {
+        Self::listen(None)
+    }
+
+    /// The same over TLS, under this certificate.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used, or no socket is to be had.
+    pub fn start_tls(certificate: &Certificate) -> Result<Self> {
+        Self::listen(Some(Arc::new(certificate.server_config()?)))
+    }
+
+    fn listen(tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
         let port = listener.local_addr().map_err(Error::io("listen"))?.port();
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, &for_thread));
+        std::thread::spawn(move || accept(&listener, &for_thread, tls.as_ref()));
         Ok(Self { shared, port })
     }
 
@@ -69,6 +85,12 @@ impl KeyServer {
     #[must_use]
     pub fn asked(&self, path: &str) -> Vec<Instant> {
         self.shared.lock().asked.iter().filter(|(asked, _)| asked == path).map(|(_, at)| *at).collect()
+    }
+
+    /// By which name (SNI) each TLS connection called it, if by any.
+    #[must_use]
+    pub fn called(&self) -> Vec<Option<String>> {
+        self.shared.lock().called.clone()
     }
 }
 
@@ -106,24 +128,32 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
     for stream in listener.incoming().filter_map(io::Result::ok) {
         if shared.lock().stopped {
             return;
         }
-        let shared = Arc::clone(shared);
+        let (shared, tls) = (Arc::clone(shared), tls.cloned());
         // A connection that breaks is the other side's business.
-        std::thread::spawn(move || serve(&stream, &shared).ok());
+        std::thread::spawn(move || match tls {
+            None => serve(stream, &shared),
+            Some(tls) => serve_tls(stream, tls, &shared),
+        });
     }
 }
 
-fn serve(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(request_line) = lines.next().transpose()? {
-        while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-        let Some(answer) = request_line.split(' ').nth(1).and_then(|path| shared.take(path)) else {
-            return Ok(());
-        };
+fn serve_tls(mut stream: TcpStream, tls: Arc<ServerConfig>, shared: &Shared) -> io::Result<()> {
+    let mut session = ServerConnection::new(tls).map_err(io::Error::other)?;
+    let shaken = session.complete_io(&mut stream);
+    shared.lock().called.push(session.server_name().map(str::to_owned));
+    shaken?;
+    serve(StreamOwned::new(session, stream), shared)
+}
+
+fn serve(stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    while let Some(path) = read_head(&mut reader)? {
+        let Some(answer) = shared.take(&path) else { return Ok(()) };
         let (status, document) = match answer {
             Answer::Document(document) => (200, document),
             Answer::Status(status) => (status, String::new()),
@@ -133,8 +163,18 @@ fn serve(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             "HTTP/1.1 {status} As told\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             document.len()
         );
+        let stream = reader.get_mut();
         stream.write_all(head.as_bytes())?;
         stream.write_all(document.as_bytes())?;
+        stream.flush()?;
     }
     Ok(())
+}
+
+/// The path of the next request; its headers say nothing that counts here. `None` at the connection's end.
+fn read_head(reader: &mut BufReader<impl Read>) -> io::Result<Option<String>> {
+    let mut lines = reader.lines();
+    let Some(request_line) = lines.next().transpose()? else { return Ok(None) };
+    while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+    Ok(request_line.split(' ').nth(1).map(str::to_owned))
 }

@@ -23,6 +23,19 @@ mod crash;
 mod differential;
 /// The example service behind the gate.
 mod example_service;
+/// The files of `envoy/examples`, each started as it is shipped.
+mod examples {
+    /// What holds for every one of them.
+    mod all;
+    /// Whole sets of rules: health care, a shop, a shared secret.
+    mod applications;
+    /// A browser that brings its token in a cookie.
+    mod browser;
+    /// Calls over gRPC.
+    mod grpc;
+    /// Issuers elsewhere: Supabase Auth, Auth0, Keycloak.
+    mod providers;
+}
 /// Protected headers from clients never arrive.
 mod headers;
 /// Keys: fetched, exchanged, waited for, kept, and forgotten.
@@ -50,8 +63,12 @@ mod support {
     pub(crate) mod bare;
     /// What can be done to a token.
     pub(crate) mod edits;
+    /// A file of `envoy/examples` in a real Envoy.
+    pub(crate) mod example;
     /// An Envoy with listeners of any kind.
     pub(crate) mod gateway;
+    /// A service and a caller that speak HTTP/2.
+    pub(crate) mod http2;
     /// A gateway whose keys come from a server that does as it is told.
     pub(crate) mod keyed;
     /// Tokens by the thousand.

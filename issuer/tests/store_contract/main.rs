@@ -73,6 +73,7 @@ contract! {
     told::events_of_one_user_are_numbered_without_gaps,
     told::no_reader_passes_a_revocation_by,
     told::what_is_deleted_has_an_end,
+    told::many_log_out_at_once,
     roles::a_role_that_exists_stays_as_it_is,
     roles::only_existing_roles_are_found,
     keys::of_one_kind_and_number_the_first_key_stays,

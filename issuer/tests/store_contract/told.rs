@@ -191,6 +191,23 @@ pub(crate) async fn what_is_deleted_has_an_end<F: Fixture>() {
     store.insert(&again, &quiet()).await.unwrap();
 }
 
+pub(crate) async fn many_log_out_at_once<F: Fixture>() {
+    const MANY: usize = 128;
+    let fixture = F::start().await;
+    let store = fixture.open().await;
+    let mut sessions = Vec::new();
+    for _ in 0..MANY {
+        let user = newcomer(&store, &RequestContext::default()).await.user.id;
+        sessions.push(log_in(&store, user).await.id);
+    }
+    let report = quiet();
+    // They all want the next place. None is told to come again.
+    for ended in join_all(sessions.iter().map(|id| store.end(*id, &report))).await {
+        assert!(ended.unwrap());
+    }
+    assert_eq!(store.after(0, 1000, report.at).await.unwrap().items.len(), MANY);
+}
+
 async fn newcomer(store: &impl Store, context: &RequestContext) -> Account {
     let account = account();
     let created = Event::UserCreated { user: Box::new(account.user.clone()) };

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -6,6 +7,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Collection, Database, error};
+use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -32,6 +34,8 @@ pub struct MongoStore {
     pub(super) revocations: Collection<RevocationRecord>,
     pub(super) counters: Collection<CounterRecord>,
     pub(super) news: News,
+    /// Held by the one transaction of this process that gives a place in the list of revocations.
+    place: Arc<Mutex<()>>,
     database: Database,
 }
 
@@ -58,6 +62,7 @@ impl MongoStore {
             revocations: database.collection("revocations"),
             counters: database.collection("counters"),
             news: News::new(),
+            place: Arc::default(),
             client,
             database,
         };
@@ -85,6 +90,17 @@ impl MongoStore {
             .await;
         self.news.spread();
         done
+    }
+
+    /// Like [`tell`](Self::tell), for work that may revoke. All of it wants the one counter of places, and whoever
+    /// meets another transaction there has to start again: within a process they take turns instead.
+    pub(super) async fn tell_and_revoke<C: Send + Sync + 'static, T: Send + 'static>(
+        &self,
+        context: C,
+        work: for<'a> fn(&'a mut ClientSession, &'a Self, &'a C) -> BoxFuture<'a, error::Result<T>>,
+    ) -> error::Result<T> {
+        let _turn = self.place.lock().await;
+        self.tell(context, work).await
     }
 
     async fn hello(&self) -> Result<Document, StoreError> {

@@ -79,7 +79,7 @@ impl Sessions for MongoStore {
     async fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError> {
         let (store, work) = (self.clone(), (id, report.clone()));
         bounded(async move {
-            store.tell(work, |t, store, (id, report)| end(t, store, *id, report).boxed()).await
+            store.tell_and_revoke(work, |t, store, (id, report)| end(t, store, *id, report).boxed()).await
         })
         .await
     }
@@ -87,7 +87,9 @@ impl Sessions for MongoStore {
     async fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError> {
         let (store, work) = (self.clone(), (user, report.clone()));
         bounded(async move {
-            store.tell(work, |t, store, (user, report)| end_all(t, store, *user, report).boxed()).await
+            store
+                .tell_and_revoke(work, |t, store, (user, report)| end_all(t, store, *user, report).boxed())
+                .await
         })
         .await
     }

@@ -104,7 +104,7 @@ impl Users for MongoStore {
     ) -> Result<Changed, WriteUserError> {
         let (store, work) = (self.clone(), ((id, epoch), change.clone(), report.clone()));
         bounded(async move {
-            let change = store.tell(work, |t, store, (user, change, report)| {
+            let change = store.tell_and_revoke(work, |t, store, (user, change, report)| {
                 change_user(t, store, *user, change, report).boxed()
             });
             refused(change.await)
@@ -115,7 +115,7 @@ impl Users for MongoStore {
     async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
         let (store, work) = (self.clone(), (id, report.clone()));
         bounded(async move {
-            store.tell(work, |t, store, (id, report)| delete(t, store, *id, report).boxed()).await
+            store.tell_and_revoke(work, |t, store, (id, report)| delete(t, store, *id, report).boxed()).await
         })
         .await
     }

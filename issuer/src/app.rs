@@ -4,6 +4,8 @@
 mod acceptor;
 /// What the listeners know about a connection that their server does not.
 mod connection;
+/// Looks after the key ring while the issuer runs.
+mod keep_keys;
 /// The listeners, from binding to draining.
 pub mod listen;
 /// The master key of a database that has none configured.
@@ -25,17 +27,19 @@ use zeroize::Zeroizing;
 use self::listen::{Listeners, termination};
 pub use self::master_key::MasterKeyError;
 use self::stores::Stores;
-use crate::config::{Algorithm, Config, Password, Token};
+use crate::config::{Algorithm, Config, Password, Secret, Token};
+use crate::crypto::keeper::{RingKeeper, RingMeans};
 use crate::crypto::password::BcryptHasher;
 use crate::crypto::pool::{Pool, PoolSettings};
 use crate::crypto::refresh::RefreshMint;
-use crate::crypto::ring::{KeyRing, RingError};
-use crate::crypto::signer::{Signer, SignerError, SignerSettings, Signing};
+use crate::crypto::ring::RingError;
+use crate::crypto::signer::{ShortSecret, Signer, SignerSettings, Signing};
 use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::domain::grant::Grant;
 use crate::domain::keys::SigningAlgorithm;
+use crate::domain::keys::rules::RingRules;
 use crate::domain::login::Login;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
@@ -54,6 +58,7 @@ pub struct App {
     pub register: Arc<Register>,
     /// What the listeners need.
     pub parts: Parts,
+    ring: Arc<RingKeeper>,
 }
 
 /// Why the issuer does not start; one sentence that says what to do next.
@@ -69,8 +74,8 @@ pub enum StartError {
     #[error("{}", with_causes(.0))]
     Ring(#[from] RingError),
     /// Tokens cannot be signed.
-    #[error("{}", with_causes(.0))]
-    Signer(#[from] SignerError),
+    #[error(transparent)]
+    Signer(#[from] ShortSecret),
     /// The password pool has no threads.
     #[error("the password threads cannot start ({0}); lower password.threads or raise the limit on threads")]
     Pool(std::io::Error),
@@ -96,7 +101,7 @@ pub enum StartError {
 pub async fn serve(config: &Config) -> Result<(), StartError> {
     let end = termination()?;
     let app = App::open(config).await?;
-    Listeners::bind(&config.server).await?.run(&app.parts, end).await
+    app.run(Listeners::bind(&config.server).await?, end).await
 }
 
 impl App {
@@ -121,14 +126,19 @@ impl App {
         let stores = Stores::open(&config.store, metrics.clone()).await?;
         roles::ensure(&*stores.roles, &config.roles).await.map_err(OpenError::from)?;
         let signing = signing(&config.token);
-        let master_key = master_key::of(&config.store, &*random)?;
-        let algorithm = signing.ring_algorithm();
-        let ring = KeyRing::open(&*stores.keys, &master_key, algorithm, &*clock, &*random).await?;
-        let signer = Arc::new(Signer::new(&ring, &signing, signer_settings(&config.token))?);
+        let means = RingMeans {
+            store: stores.keys.clone(),
+            master: master_key::of(&config.store, &*random)?,
+            rules: ring_rules(config, &signing),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let ring = Arc::new(RingKeeper::open(means).await?);
+        let signer = Arc::new(Signer::new(ring.clone(), &signing, signer_settings(&config.token))?);
         let pool = Pool::start_watched(pool_settings(&config.password), metrics.clone());
         let pool = pool.map_err(StartError::Pool)?;
-        let hasher = Arc::new(BcryptHasher::new(pool, &ring, config.password.cost, random.clone())?);
-        let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone())?);
+        let hasher = Arc::new(BcryptHasher::new(pool, ring.clone(), config.password.cost, random.clone()));
+        let refresh_tokens = Arc::new(RefreshMint::new(ring.clone(), random.clone()));
 
         let policy = password_policy(&config.password);
         let grant = Arc::new(Grant {
@@ -192,13 +202,24 @@ impl App {
             random,
             clock,
             metrics,
-            keys_made: ring.newest_made(),
+            key_ages: ring.clone(),
             trusted_hops: config.server.trusted_hops,
             management_token: config.server.management_token.clone().map(Arc::new),
             flows: TaskTracker::new(),
             draining: CancellationToken::new(),
         };
-        Ok(Self { register, parts })
+        Ok(Self { register, parts, ring })
+    }
+
+    /// Answers requests until `end`, and keeps the key ring.
+    ///
+    /// # Errors
+    /// When a listener breaks.
+    pub async fn run(&self, listeners: Listeners, end: impl Future<Output = ()>) -> Result<(), StartError> {
+        let keeping = tokio::spawn(keep_keys::keep(self.ring.clone(), self.parts.metrics.clone()));
+        let ended = listeners.run(&self.parts, end).await;
+        keeping.abort();
+        ended
     }
 }
 
@@ -207,9 +228,18 @@ fn signing(settings: &Token) -> Signing {
         (Algorithm::Rs256, _) => Signing::Ring(SigningAlgorithm::Rs256),
         (Algorithm::EdDsa, _) => Signing::Ring(SigningAlgorithm::EdDsa),
         (Algorithm::Hs256, Some(secret)) => {
-            Signing::Shared(Zeroizing::new(secret.expose().as_bytes().to_vec()))
+            let bytes = |secret: &Secret| Zeroizing::new(secret.expose().as_bytes().to_vec());
+            Signing::Shared { secret: bytes(secret), old: settings.old_secret.as_ref().map(bytes) }
         }
         (Algorithm::Es256, _) | (Algorithm::Hs256, None) => Signing::Ring(SigningAlgorithm::Es256),
+    }
+}
+
+fn ring_rules(config: &Config, signing: &Signing) -> RingRules {
+    RingRules {
+        signing: signing.ring_algorithm(),
+        rotate_every: config.rotate_keys_every,
+        session: config.token.session_ttl,
     }
 }
 

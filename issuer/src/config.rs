@@ -34,6 +34,8 @@ pub struct Config {
     pub store: Store,
     /// `token.*`
     pub token: Token,
+    /// `keys.rotate_every`
+    pub rotate_keys_every: Duration,
     /// `password.*`
     pub password: Password,
     /// `registration.open`
@@ -89,6 +91,8 @@ pub struct Token {
     pub algorithm: Algorithm,
     /// The HS256 secret; present with that algorithm and only then.
     pub secret: Option<Secret>,
+    /// The secret before that one, whose tokens still count.
+    pub old_secret: Option<Secret>,
     /// The lifetime of an access token.
     pub access_ttl: Duration,
     /// How long a refresh token may lie unused.
@@ -167,12 +171,23 @@ impl Config {
         let server = read::server(&mut settings);
         let store = read::store(&mut settings);
         let token = read::token(&mut settings);
+        let rotate_keys_every = read::rotate_keys_every(&mut settings);
         let password = read::password(&mut settings);
         let registration_open = settings.take("registration.open", true);
         let roles = read::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
         let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;
-        Ok(Self { server, store, token, password, registration_open, roles, telemetry, effective })
+        Ok(Self {
+            server,
+            store,
+            token,
+            rotate_keys_every,
+            password,
+            registration_open,
+            roles,
+            telemetry,
+            effective,
+        })
     }
 
     /// Every key with the value in force, secrets masked.

@@ -16,7 +16,6 @@ use crate::domain::role::RoleName;
 /// Keys of the contract that need a part which this version does not have.
 pub(super) fn refuse_later_keys(settings: &mut Settings) {
     settings.refuse("events", "publishing events");
-    settings.refuse("keys.rotate_every", "rotating keys by interval");
     settings.refuse("limits", "limiting attempts");
     settings.refuse("alerts", "raising alerts");
     settings.refuse("mail", "sending mail");
@@ -87,6 +86,7 @@ pub(super) fn token(settings: &mut Settings) -> Token {
     let client_id = settings.take("token.client_id", "first-party".to_owned());
     let algorithm = settings.take("token.algorithm", Algorithm::Es256);
     let secret = token_secret(settings, algorithm);
+    let old_secret = old_token_secret(settings, algorithm);
     let access_ttl = settings.take_if("token.access_ttl", 15 * MINUTE, "must be between 1m and 60m", |ttl| {
         (MINUTE..=HOUR).contains(ttl)
     });
@@ -98,7 +98,17 @@ pub(super) fn token(settings: &mut Settings) -> Token {
     if session_ttl < refresh_ttl || session_ttl > 3650 * 24 * HOUR {
         settings.mistake("token.session_ttl", "must be between token.refresh_ttl and 3650d");
     }
-    Token { issuer, audiences, client_id, algorithm, secret, access_ttl, refresh_ttl, session_ttl }
+    Token {
+        issuer,
+        audiences,
+        client_id,
+        algorithm,
+        secret,
+        old_secret,
+        access_ttl,
+        refresh_ttl,
+        session_ttl,
+    }
 }
 
 fn token_secret(settings: &mut Settings, algorithm: Algorithm) -> Option<Secret> {
@@ -118,6 +128,26 @@ fn token_secret(settings: &mut Settings, algorithm: Algorithm) -> Option<Secret>
         _ => {}
     }
     secret
+}
+
+/// The one before, for as long as tokens of it are about.
+fn old_token_secret(settings: &mut Settings, algorithm: Algorithm) -> Option<Secret> {
+    const KEY: &str = "token.old_secret";
+    let secret = settings.take_secret(KEY)?;
+    if algorithm != Algorithm::Hs256 {
+        settings.mistake(KEY, "is used by token.algorithm = HS256 alone; remove it");
+    } else if secret.expose().len() < MIN_SHARED_SECRET {
+        settings.mistake(KEY, "must be 32 bytes at least");
+    }
+    Some(secret)
+}
+
+pub(super) fn rotate_keys_every(settings: &mut Settings) -> Duration {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let allowed = HOUR..=3650 * 24 * HOUR;
+    settings.take_if("keys.rotate_every", 30 * 24 * HOUR, "must be between 1h and 3650d", |interval| {
+        allowed.contains(interval)
+    })
 }
 
 pub(super) fn password(settings: &mut Settings) -> Password {

@@ -42,6 +42,7 @@ fn nothing_given_yields_the_documented_defaults() {
     assert_eq!(config.token.access_ttl, Duration::from_secs(900));
     assert_eq!(config.token.refresh_ttl, Duration::from_secs(86_400));
     assert_eq!(config.token.session_ttl, Duration::from_secs(2_592_000));
+    assert_eq!(config.rotate_keys_every, Duration::from_secs(2_592_000));
     assert_eq!((config.password.cost, config.password.min_length, config.password.queue), (12, 10, 64));
     assert!(config.registration_open);
     assert_eq!(names(&config), ["user", "admin"]);
@@ -102,6 +103,8 @@ fn every_mistake_names_its_key() {
         ("[token]\naccess_ttl = 900", "token.access_ttl: must be a duration"),
         ("[token]\nrefresh_ttl = '1s'", "token.refresh_ttl: must not be shorter"),
         ("[token]\nsession_ttl = '1h'", "token.session_ttl: must be between"),
+        ("[token]\nold_secret = 'this one is long enough for HS256'", "token.old_secret: is used by"),
+        ("[keys]\nrotate_every = '1m'", "keys.rotate_every: must be between 1h and 3650d"),
         ("[keys]\nmaster_key = 'AAAA'", "keys.master_key: must be 32 bytes in base64"),
         ("[password]\ncost = 32", "password.cost: must be between 4 and 16"),
         ("[password]\nmin_score = 5", "password.min_score: must be between 0 and 4"),

@@ -1,47 +1,45 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::ring::{KeyRing, RingError};
-use super::seal::{self, Key};
+use super::keeper::RingKeeper;
+use super::ring::Secret;
+use super::seal;
 use crate::domain::clock::Random;
-use crate::domain::keys::{KeyId, KeyKind, SealedSecret};
+use crate::domain::keys::SealedSecret;
 use crate::domain::ports::{BrokenSeal, Sealer};
 
-/// Seals with the newest mail key, and opens with every one that the ring still has.
+/// Seals with the active mail key, and opens with every one that the ring still has.
 pub struct MailSealer {
-    newest: KeyId,
-    keys: HashMap<KeyId, Zeroizing<Key>>,
+    ring: Arc<RingKeeper>,
     random: Arc<dyn Random>,
 }
 
 impl MailSealer {
-    /// A sealer with the mail keys of `ring`.
-    ///
-    /// # Errors
-    /// When the ring has none, or one that is damaged.
-    pub fn new(ring: &KeyRing, random: Arc<dyn Random>) -> Result<Self, RingError> {
-        let newest = ring.newest(KeyKind::Mail).ok_or(RingError::NotMade("mail"))?.id.clone();
-        let keys = ring.of_kind(KeyKind::Mail).map(|key| {
-            let bytes = Key::try_from(&**key.secret).map_err(|_| RingError::Damaged(key.id.clone()))?;
-            Ok((key.id.clone(), Zeroizing::new(bytes)))
-        });
-        Ok(Self { newest, keys: keys.collect::<Result<_, RingError>>()?, random })
+    /// A sealer with the mail keys that `ring` has at any time.
+    #[must_use]
+    pub fn new(ring: Arc<RingKeeper>, random: Arc<dyn Random>) -> Self {
+        Self { ring, random }
     }
 }
 
 #[async_trait]
 impl Sealer for MailSealer {
     fn seal(&self, secret: &[u8], context: &[u8]) -> SealedSecret {
-        let bytes = seal::seal(&self.keys[&self.newest], secret, &label(context), &*self.random);
-        SealedSecret { key: self.newest.clone(), bytes }
+        let ring = self.ring.current();
+        let Secret { id, bytes } = &ring.mail().active;
+        SealedSecret { key: id.clone(), bytes: seal::seal(bytes, secret, &label(context), &*self.random) }
     }
 
     async fn open(&self, sealed: &SealedSecret, context: &[u8]) -> Result<Zeroizing<Vec<u8>>, BrokenSeal> {
-        let key = self.keys.get(&sealed.key).ok_or(BrokenSeal)?;
-        seal::open(key, &sealed.bytes, &label(context))
+        let mut ring = self.ring.current();
+        if ring.mail().named(&sealed.key).is_none() {
+            // Another replica may have made it a moment ago.
+            ring = self.ring.look_again(&ring).await.ok_or(BrokenSeal)?;
+        }
+        let key = ring.mail().named(&sealed.key).ok_or(BrokenSeal)?;
+        seal::open(&key.bytes, &sealed.bytes, &label(context))
     }
 }
 
@@ -53,18 +51,18 @@ fn label(context: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::master_key::MasterKey;
-    use crate::crypto::ring::tests::{MemoryKeys, open};
+    use crate::crypto::testing::House;
     use crate::domain::clock::SystemRandom;
+    use crate::domain::keys::KeyPurpose;
 
-    async fn sealer(store: &MemoryKeys, master: &MasterKey) -> MailSealer {
-        MailSealer::new(&open(store, master, None).await.unwrap(), Arc::new(SystemRandom)).unwrap()
+    async fn sealer(house: &House) -> MailSealer {
+        MailSealer::new(house.open().await, Arc::new(SystemRandom))
     }
 
     #[tokio::test]
     async fn what_one_replica_seals_another_opens_in_its_context_alone() {
-        let (store, master) = (MemoryKeys::default(), MasterKey::generate(&SystemRandom));
-        let (here, there) = (sealer(&store, &master).await, sealer(&store, &master).await);
+        let house = House::new(None);
+        let (here, there) = (sealer(&house).await, sealer(&house).await);
         let sealed = here.seal(b"a link", b"mail 1");
         assert_eq!(&**there.open(&sealed, b"mail 1").await.unwrap(), b"a link");
         assert_eq!(there.open(&sealed, b"mail 2").await, Err(BrokenSeal));
@@ -73,9 +71,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_change_of_the_key_loses_no_mail() {
+        let house = House::new(None);
+        let (here, there) = (sealer(&house).await, sealer(&house).await);
+        let before = here.seal(b"before", b"");
+        here.ring.rotate(KeyPurpose::Mail).await.unwrap();
+        house.clock.advance(std::time::Duration::from_secs(60));
+        here.ring.tick().await.unwrap();
+        let after = here.seal(b"after", b"");
+        assert_ne!(after.key, before.key);
+        // The other replica has not looked since.
+        assert_eq!(&**there.open(&after, b"").await.unwrap(), b"after");
+        assert_eq!(&**there.open(&before, b"").await.unwrap(), b"before");
+    }
+
+    #[tokio::test]
     async fn another_rings_seal_does_not_open() {
-        let here = sealer(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom)).await;
-        let there = sealer(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom)).await;
+        let (here, there) = (sealer(&House::new(None)).await, sealer(&House::new(None)).await);
         let mut sealed = here.seal(b"a link", b"mail 1");
         assert_eq!(there.open(&sealed, b"mail 1").await, Err(BrokenSeal), "the key is unknown");
         sealed.key = there.seal(b"", b"").key;

@@ -1,5 +1,7 @@
 //! What is secret: the key ring, the password pool, and the tokens signed and minted with the ring's keys.
 
+/// Who has the ring, and changes it.
+pub mod keeper;
 /// What waits in the store to be mailed.
 pub mod mail_sealer;
 /// The one secret to keep: what seals the ring.
@@ -10,7 +12,7 @@ pub mod password;
 pub mod pool;
 /// Refresh tokens.
 pub mod refresh;
-/// All keys, opened.
+/// All keys at one moment, opened.
 pub mod ring;
 /// Access tokens and the published keys.
 pub mod signer;
@@ -19,3 +21,6 @@ pub mod signer;
 mod seal;
 /// One key that signs, whatever its algorithm.
 mod signing_key;
+/// A ring in memory, for tests.
+#[cfg(test)]
+mod testing;

@@ -1,29 +1,50 @@
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::master_key::MasterKey;
+use super::seal;
 use super::signing_key::SigningKey;
-use crate::domain::clock::{Clock, Random, random_uuid};
-use crate::domain::keys::{KeyId, KeyKind, KeyState, SealedKey, SigningAlgorithm};
-use crate::domain::ports::{Keys, StoreError};
+use crate::domain::keys::rules::RingRules;
+use crate::domain::keys::{KeyEntry, KeyId, KeyKind, KeyPurpose};
+use crate::domain::ports::StoreError;
 
-/// All keys of the issuer, opened. Secrets are wiped from memory when it is dropped.
+/// Opening what the store has, and sealing it.
+mod opened;
+
+#[cfg(test)]
+pub(super) use self::opened::seal_entry;
+pub(super) use self::opened::{OpenedRing, new_key};
+
+/// All keys of the issuer as they are at one moment, opened. Secrets are wiped from memory when the last ring that has them
+/// is dropped.
+///
+/// There is no ring without a key for every purpose that the rules ask for, so whoever has one need not ask.
 #[derive(Debug)]
 pub struct KeyRing {
-    /// The oldest first within each kind.
-    keys: Vec<RingKey>,
+    opened: OpenedRing,
+    /// None if the ring has no part in signing.
+    signing: Option<Line<Arc<SigningKey>>>,
+    pepper: Line<Secret>,
+    refresh: Line<Secret>,
+    mail: Line<Secret>,
+    jwks: Arc<str>,
 }
 
-/// One key of the ring.
-pub(super) struct RingKey {
+/// The keys of one purpose.
+pub(super) struct Line<K> {
+    /// This one makes new things.
+    pub(super) active: K,
+    /// These check what they made, or will make: the active one first, then the latest.
+    pub(super) trusted: Vec<K>,
+}
+
+/// A key that is nothing but random bytes.
+#[derive(Clone)]
+pub(super) struct Secret {
     pub(super) id: KeyId,
-    pub(super) secret: Zeroizing<Vec<u8>>,
-    kind: KeyKind,
-    number: u32,
-    created_at: Timestamp,
-    state: KeyState,
+    pub(super) bytes: Arc<Zeroizing<seal::Key>>,
 }
 
 /// Why there is no ring.
@@ -40,124 +61,105 @@ pub enum RingError {
     /// A key could not be made.
     #[error("a new {0} key could not be made")]
     NotMade(&'static str),
+    /// The store has no key for that.
+    #[error("the store has no {0} key; start the issuer, which makes what is missing")]
+    Incomplete(&'static str),
+    /// A running issuer cannot follow: somebody gave the ring another master key.
+    #[error("the keys in the store have another master key by now; restart this issuer with it")]
+    Resealed,
+    /// Others change it all the time.
+    #[error("the key ring did not come to rest; try again")]
+    Contended,
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl KeyRing {
-    /// Opens the ring in `store`, and makes the keys that it lacks: a pepper, a refresh key, a mail key, and a
-    /// signing key if tokens are signed with an asymmetric algorithm. Replicas that start together end up with the same ring.
-    ///
-    /// # Errors
-    /// See [`RingError`]. A wrong master key is noticed before anything is written.
-    pub async fn open(
-        store: &dyn Keys,
-        master: &MasterKey,
-        signing: Option<SigningAlgorithm>,
-        clock: &dyn Clock,
-        random: &dyn Random,
-    ) -> Result<Self, RingError> {
-        let ring = Self::load(store, master).await?;
-        let wanted = [KeyKind::Pepper, KeyKind::Refresh, KeyKind::Mail];
-        let wanted = wanted.into_iter().chain(signing.map(KeyKind::Signing));
-        let missing: Vec<_> = wanted.filter(|kind| ring.newest(*kind).is_none()).collect();
-        if missing.is_empty() {
-            return Ok(ring);
+    /// The ring of these keys at `now`.
+    pub(super) fn of(opened: OpenedRing, rules: &RingRules, now: Timestamp) -> Result<Self, RingError> {
+        let entries: Vec<KeyEntry> = opened.entries().cloned().collect();
+        let stages = rules.stages(&entries, now);
+        let signing = opened.line(&stages, KeyPurpose::Signing, opened::Material::signing);
+        if signing.is_none() && rules.signing.is_some() {
+            return Err(RingError::Incomplete(KeyPurpose::Signing.as_str()));
         }
-        for kind in missing {
-            let number = ring.keys.iter().filter(|key| key.kind == kind).map(|key| key.number).max();
-            let (id, secret) = new_secret(kind, random)?;
-            let label = label(&id, kind);
-            let sealed = SealedKey {
-                sealed: master.seal(&secret, &label, random),
-                id,
-                kind,
-                number: number.unwrap_or(0) + 1,
-                created_at: clock.now(),
-                state: KeyState::Active,
-            };
-            store.insert_if_absent(&sealed).await?;
-        }
-        // Another replica may have been quicker: what the store has now is what counts.
-        Self::load(store, master).await
+        let secrets = |purpose: KeyPurpose| {
+            let line = opened.line(&stages, purpose, opened::Material::secret);
+            line.ok_or(RingError::Incomplete(purpose.as_str()))
+        };
+        Ok(Self {
+            jwks: jwks(signing.as_ref()),
+            signing,
+            pepper: secrets(KeyPurpose::Pepper)?,
+            refresh: secrets(KeyPurpose::Refresh)?,
+            mail: secrets(KeyPurpose::Mail)?,
+            opened,
+        })
     }
 
-    /// When the newest key of each kind was made.
+    /// When the newest key of each kind was made that is still trusted.
     #[must_use]
-    pub fn newest_made(&self) -> Vec<(KeyKind, Timestamp)> {
+    pub fn newest_made(&self, rules: &RingRules, now: Timestamp) -> Vec<(KeyKind, Timestamp)> {
+        let entries: Vec<KeyEntry> = self.opened.entries().cloned().collect();
         let mut newest: Vec<(KeyKind, Timestamp)> = Vec::new();
-        for key in self.trusted().rev() {
-            if newest.iter().all(|(kind, _)| *kind != key.kind) {
-                newest.push((key.kind, key.created_at));
+        for (entry, stage) in entries.iter().zip(rules.stages(&entries, now)) {
+            match newest.iter_mut().find(|(kind, _)| *kind == entry.kind) {
+                _ if !stage.is_trusted() => {}
+                Some((_, made)) => *made = entry.created_at.max(*made),
+                None => newest.push((entry.kind, entry.created_at)),
             }
         }
         newest
     }
 
-    /// The key of that kind that makes new things.
-    pub(super) fn newest(&self, kind: KeyKind) -> Option<&RingKey> {
-        self.trusted().rev().find(|key| key.kind == kind)
+    pub(super) fn opened(&self) -> &OpenedRing {
+        &self.opened
     }
 
-    /// Every key of that kind that may still check old things.
-    pub(super) fn of_kind(&self, kind: KeyKind) -> impl Iterator<Item = &RingKey> {
-        self.trusted().filter(move |key| key.kind == kind)
+    pub(super) fn signing(&self) -> Option<&Line<Arc<SigningKey>>> {
+        self.signing.as_ref()
     }
 
-    /// Every signing key that is still trusted, with its algorithm.
-    pub(super) fn signing(&self) -> impl Iterator<Item = (SigningAlgorithm, &RingKey)> {
-        self.trusted().filter_map(|key| match key.kind {
-            KeyKind::Signing(algorithm) => Some((algorithm, key)),
-            KeyKind::Pepper | KeyKind::Refresh | KeyKind::Mail => None,
-        })
+    pub(super) fn pepper(&self) -> &Line<Secret> {
+        &self.pepper
     }
 
-    fn trusted(&self) -> impl DoubleEndedIterator<Item = &RingKey> {
-        self.keys.iter().filter(|key| key.state == KeyState::Active)
+    pub(super) fn refresh(&self) -> &Line<Secret> {
+        &self.refresh
     }
 
-    async fn load(store: &dyn Keys, master: &MasterKey) -> Result<Self, RingError> {
-        let sealed = store.all().await?;
-        let mut keys = sealed.into_iter().map(|key| unseal(key, master)).collect::<Result<Vec<_>, _>>()?;
-        keys.sort_by_key(|key| key.number);
-        Ok(Self { keys })
+    pub(super) fn mail(&self) -> &Line<Secret> {
+        &self.mail
+    }
+
+    /// The public halves of all signing keys that are trusted.
+    pub(super) fn jwks(&self) -> Arc<str> {
+        Arc::clone(&self.jwks)
     }
 }
 
-/// Leaves the secret out.
-impl fmt::Debug for RingKey {
+impl Line<Secret> {
+    /// The key of that name.
+    pub(super) fn named(&self, id: &KeyId) -> Option<&Secret> {
+        self.trusted.iter().find(|secret| secret.id == *id)
+    }
+}
+
+/// Says how many there are, and no more.
+impl<K> fmt::Debug for Line<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} #{} {}", self.id, self.kind.as_str(), self.number, self.state.as_str())
+        write!(f, "Line of {}", self.trusted.len())
     }
 }
 
-fn unseal(key: SealedKey, master: &MasterKey) -> Result<RingKey, RingError> {
-    let secret =
-        master.open(&key.sealed, &label(&key.id, key.kind)).map_err(|_| RingError::WrongMasterKey)?;
-    let SealedKey { id, kind, number, created_at, state, .. } = key;
-    Ok(RingKey { id, secret, kind, number, created_at, state })
+/// Sorted, so that the same keys are the same document on every replica.
+fn jwks(signing: Option<&Line<Arc<SigningKey>>>) -> Arc<str> {
+    let mut published: Vec<_> = signing.iter().flat_map(|line| &line.trusted).collect();
+    published.sort_by_key(|key| key.id());
+    let published: Vec<String> = published.into_iter().filter_map(|key| key.public_jwk()).collect();
+    format!("{{\"keys\":[{}]}}", published.join(",")).into()
 }
-
-/// Binds a ciphertext to its entry, so that nobody who can write to the store can swap keys between entries.
-fn label(id: &KeyId, kind: KeyKind) -> Vec<u8> {
-    format!("doorward key ring\0{}\0{id}", kind.as_str()).into_bytes()
-}
-
-fn new_secret(kind: KeyKind, random: &dyn Random) -> Result<(KeyId, Zeroizing<Vec<u8>>), RingError> {
-    if let KeyKind::Signing(algorithm) = kind {
-        let not_made = RingError::NotMade(kind.as_str());
-        let Some(key) = SigningKey::generate(algorithm) else { return Err(not_made) };
-        let id = key.id().ok_or(not_made)?;
-        Ok((KeyId::new(id), key.to_secret()))
-    } else {
-        let mut secret = Zeroizing::new(vec![0; SECRET_BYTES]);
-        random.fill(&mut secret);
-        Ok((KeyId::new(random_uuid(random).to_string()), secret))
-    }
-}
-
-const SECRET_BYTES: usize = 32;
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -1,28 +1,34 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use jwt_simple::JWTError;
 use jwt_simple::prelude::{Duration as Seconds, HeaderOptions, JWTClaims, Token, VerificationOptions};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::ring::{KeyRing, RingError};
+use super::keeper::RingKeeper;
+use super::ring::KeyRing;
 use super::signing_key::SigningKey;
 use crate::domain::email::Email;
-use crate::domain::keys::{KeyKind, SigningAlgorithm};
+use crate::domain::keys::SigningAlgorithm;
 use crate::domain::ports::{AccessTokens, Jwks, SignError};
 use crate::domain::role::{Permission, RoleName};
 use crate::domain::token::{AccessClaims, TokenRefusal};
 use crate::domain::username::Username;
 
-/// Signs access tokens with the newest key, and knows the tokens of every key that is still trusted.
+/// Signs access tokens with the active key, and knows the tokens of every key that is trusted.
 pub struct Signer {
-    keys: Vec<SigningKey>,
-    /// Where in `keys` the one is that signs.
-    current: usize,
+    keys: SignerKeys,
     settings: SignerSettings,
-    jwks: Arc<str>,
+}
+
+enum SignerKeys {
+    /// Whatever the ring has just then.
+    Ring(Arc<RingKeeper>),
+    /// The first signs, all verify.
+    Shared(Vec<Arc<SigningKey>>),
 }
 
 /// What all tokens of this issuer have in common.
@@ -41,7 +47,12 @@ pub enum Signing {
     /// With a key of the ring, whose public half is published.
     Ring(SigningAlgorithm),
     /// HS256 with a secret that every verifier knows too: 32 bytes at least.
-    Shared(Zeroizing<Vec<u8>>),
+    Shared {
+        /// Signs and verifies.
+        secret: Zeroizing<Vec<u8>>,
+        /// What signed before, and still verifies.
+        old: Option<Zeroizing<Vec<u8>>>,
+    },
 }
 
 /// Bytes that a shared secret has at least: as many as the digest it keys (RFC 7518, 3.2).
@@ -53,45 +64,58 @@ impl Signing {
     pub fn ring_algorithm(&self) -> Option<SigningAlgorithm> {
         match self {
             Self::Ring(algorithm) => Some(*algorithm),
-            Self::Shared(_) => None,
+            Self::Shared { .. } => None,
         }
     }
 }
 
-/// Why there is no signer.
-#[derive(Debug, thiserror::Error)]
-pub enum SignerError {
-    /// A short secret can be guessed offline from any token.
-    #[error("token.secret must have {MIN_SHARED_SECRET} bytes at least")]
-    ShortSecret,
-    /// The ring cannot be used.
-    #[error(transparent)]
-    Ring(#[from] RingError),
-}
+/// A short secret can be guessed offline from any token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("token.secret and token.old_secret must have {MIN_SHARED_SECRET} bytes at least")]
+pub struct ShortSecret;
 
 impl Signer {
-    /// A signer for the keys of `ring`, or for a shared secret.
+    /// A signer for the keys that `ring` has at any time, or for a shared secret.
     ///
     /// # Errors
-    /// See [`SignerError`].
-    pub fn new(ring: &KeyRing, signing: &Signing, settings: SignerSettings) -> Result<Self, SignerError> {
-        let (keys, current) = match signing {
-            Signing::Ring(algorithm) => ring_keys(ring, *algorithm)?,
-            Signing::Shared(secret) if secret.len() < MIN_SHARED_SECRET => {
-                return Err(SignerError::ShortSecret);
+    /// When a shared secret is too short.
+    pub fn new(
+        ring: Arc<RingKeeper>,
+        signing: &Signing,
+        settings: SignerSettings,
+    ) -> Result<Self, ShortSecret> {
+        let keys = match signing {
+            Signing::Ring(_) => SignerKeys::Ring(ring),
+            Signing::Shared { secret, old } => {
+                let secrets = std::iter::once(secret).chain(old);
+                SignerKeys::Shared(secrets.map(|secret| shared_key(secret)).collect::<Result<_, _>>()?)
             }
-            Signing::Shared(secret) => (vec![SigningKey::shared(secret)], 0),
         };
-        let published: Vec<String> = keys.iter().filter_map(SigningKey::public_jwk).collect();
-        let jwks = format!("{{\"keys\":[{}]}}", published.join(",")).into();
-        Ok(Self { keys, current, settings, jwks })
+        Ok(Self { keys, settings })
     }
 
-    fn verification_key(&self, token: &str) -> Result<&SigningKey, TokenRefusal> {
-        let header = Token::decode_metadata(token).map_err(|_| TokenRefusal::Malformed)?;
-        // A shared secret has no id, and matches whatever the token names.
-        let fits = |key: &&SigningKey| key.id().is_none_or(|id| header.key_id() == Some(id));
-        self.keys.iter().find(fits).ok_or(TokenRefusal::UnknownKey)
+    fn active(&self) -> Option<Arc<SigningKey>> {
+        match &self.keys {
+            SignerKeys::Ring(ring) => ring.current().signing().map(|line| Arc::clone(&line.active)),
+            SignerKeys::Shared(secrets) => secrets.first().cloned(),
+        }
+    }
+
+    /// The keys that may have signed a token that names `key`.
+    async fn verification_keys(&self, key: Option<&str>) -> Vec<Arc<SigningKey>> {
+        match &self.keys {
+            SignerKeys::Ring(keeper) => {
+                let ring = keeper.current();
+                if let Some(found) = named(&ring, key) {
+                    return vec![found];
+                }
+                // Another replica may have made it a moment ago.
+                let ring = keeper.look_again(&ring).await;
+                ring.and_then(|ring| named(&ring, key)).into_iter().collect()
+            }
+            // A shared secret has no name, and is tried whatever the token says.
+            SignerKeys::Shared(secrets) => secrets.clone(),
+        }
     }
 
     fn options(&self, now: Timestamp) -> VerificationOptions {
@@ -109,20 +133,24 @@ impl Signer {
     }
 }
 
+#[async_trait]
 impl AccessTokens for Signer {
     fn sign(&self, claims: &AccessClaims) -> Result<String, SignError> {
         let header = HeaderOptions { signature_type: Some(TOKEN_TYPE.to_owned()), content_type: None };
-        self.keys
-            .get(self.current)
-            .ok_or(SignError)?
-            .sign(to_wire(claims, &self.settings), &header)
-            .map_err(|_| SignError)
+        let key = self.active().ok_or(SignError)?;
+        key.sign(to_wire(claims, &self.settings), &header).map_err(|_| SignError)
     }
 
-    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal> {
-        let key = self.verification_key(token)?;
-        let wire: JWTClaims<OwnClaims> =
-            key.verify(token, self.options(now)).map_err(|e| refusal(e.as_ref()))?;
+    async fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal> {
+        let header = Token::decode_metadata(token).map_err(|_| TokenRefusal::Malformed)?;
+        let mut verified = Err(TokenRefusal::UnknownKey);
+        for key in self.verification_keys(header.key_id()).await {
+            verified = key.verify(token, self.options(now)).map_err(|e| refusal(e.as_ref()));
+            if !matches!(verified, Err(TokenRefusal::BadSignature)) {
+                break;
+            }
+        }
+        let wire: JWTClaims<OwnClaims> = verified?;
         let claims = from_wire(wire).ok_or(TokenRefusal::BadClaims)?;
         // The library lets a token live through the second in which it expires; RFC 7519 does not.
         if now < claims.expires_at { Ok(claims) } else { Err(TokenRefusal::Expired) }
@@ -131,7 +159,11 @@ impl AccessTokens for Signer {
 
 impl Jwks for Signer {
     fn document(&self) -> Arc<str> {
-        Arc::clone(&self.jwks)
+        match &self.keys {
+            SignerKeys::Ring(ring) => ring.current().jwks(),
+            // Secrets are not published.
+            SignerKeys::Shared(_) => r#"{"keys":[]}"#.into(),
+        }
     }
 }
 
@@ -232,20 +264,15 @@ fn refusal(error: Option<&JWTError>) -> TokenRefusal {
     }
 }
 
-/// All trusted keys, and where among them the newest of `algorithm` is.
-fn ring_keys(ring: &KeyRing, algorithm: SigningAlgorithm) -> Result<(Vec<SigningKey>, usize), RingError> {
-    let kind = KeyKind::Signing(algorithm);
-    let newest = ring.newest(kind).ok_or(RingError::NotMade(kind.as_str()))?;
-    let mut keys = Vec::new();
-    let mut current = 0;
-    for (algorithm, key) in ring.signing() {
-        if key.id == newest.id {
-            current = keys.len();
-        }
-        let opened = SigningKey::from_secret(algorithm, &key.secret);
-        keys.push(opened.ok_or_else(|| RingError::Damaged(key.id.clone()))?);
+fn named(ring: &KeyRing, id: Option<&str>) -> Option<Arc<SigningKey>> {
+    ring.signing()?.trusted.iter().find(|key| key.id() == id).cloned()
+}
+
+fn shared_key(secret: &[u8]) -> Result<Arc<SigningKey>, ShortSecret> {
+    if secret.len() < MIN_SHARED_SECRET {
+        return Err(ShortSecret);
     }
-    Ok((keys, current))
+    Ok(Arc::new(SigningKey::shared(secret)))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Authenticate {
     /// See [`AuthError`].
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
         let now = self.clock.now();
-        let claims = self.access_tokens.verify(bearer, now)?;
+        let claims = self.access_tokens.verify(bearer, now).await?;
         let session = self.sessions.by_id(claims.session).await?;
         if !session.is_some_and(|session| session.user == claims.subject && session.is_open(now)) {
             return Err(AuthError::Revoked);

@@ -1,6 +1,12 @@
 use std::fmt;
 
-use jiff::Timestamp;
+/// What the store keeps of the ring, and how that changes.
+mod sealed;
+
+/// A key's life: when it makes new things, how long it is trusted, when the next one is due.
+pub mod rules;
+
+pub use self::sealed::{KeyEntry, RingChange, SealedKey, SealedRing, SealedSecret};
 
 /// Names a key of the ring.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,7 +43,48 @@ pub enum SigningAlgorithm {
     EdDsa,
 }
 
-/// What a key of the ring is for.
+impl SigningAlgorithm {
+    /// Its name in tokens (RFC 7518).
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// What a key of the ring is for: keys of one purpose follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyPurpose {
+    /// Signs access tokens, whatever the algorithm.
+    Signing,
+    /// Goes into password hashes.
+    Pepper,
+    /// Authenticates refresh tokens.
+    Refresh,
+    /// Seals what waits in the store to be mailed.
+    Mail,
+}
+
+impl KeyPurpose {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Signing, Self::Pepper, Self::Refresh, Self::Mail];
+
+    /// Its name, for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signing => "signing",
+            Self::Pepper => "pepper",
+            Self::Refresh => "refresh",
+            Self::Mail => "mail",
+        }
+    }
+}
+
+/// A purpose, and how a key serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
     /// Signs access tokens.
@@ -51,6 +98,17 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(self) -> KeyPurpose {
+        match self {
+            Self::Signing(_) => KeyPurpose::Signing,
+            Self::Pepper => KeyPurpose::Pepper,
+            Self::Refresh => KeyPurpose::Refresh,
+            Self::Mail => KeyPurpose::Mail,
+        }
+    }
+
     /// Its stable name, in stores.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -73,72 +131,5 @@ impl KeyKind {
             .into_iter()
             .chain([Self::Pepper, Self::Refresh, Self::Mail])
             .find(|kind| kind.as_str() == name)
-    }
-}
-
-/// How far a key has come in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// The newest active key of a kind makes new things; every active key checks old ones.
-    Active,
-    /// Trusted no more.
-    Revoked,
-}
-
-impl KeyState {
-    /// Its stable name, in stores.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// The state with that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Active, Self::Revoked].into_iter().find(|state| state.as_str() == name)
-    }
-}
-
-/// A key as the store keeps it: encrypted under the master key, which the store never sees.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SealedKey {
-    /// Unique in the ring.
-    pub id: KeyId,
-    /// What it is for.
-    pub kind: KeyKind,
-    /// Counts the keys of one kind from 1. `(kind, number)` is unique, so that replicas which make a key at the
-    /// same time end up with one.
-    pub number: u32,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// How far it has come.
-    pub state: KeyState,
-    /// Nonce and ciphertext.
-    pub sealed: Vec<u8>,
-}
-
-/// Leaves the ciphertext out.
-impl fmt::Debug for SealedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedKey({} {} #{})", self.id, self.kind.as_str(), self.number)
-    }
-}
-
-/// A secret that waits in the store, readable with a key of the ring alone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SealedSecret {
-    /// The key that opens it.
-    pub key: KeyId,
-    /// Nonce and ciphertext.
-    pub bytes: Vec<u8>,
-}
-
-/// Leaves the ciphertext out.
-impl fmt::Debug for SealedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedSecret(by {})", self.key)
     }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::event::{OutboxEvent, Report};
 use super::ids::{SessionId, UserId};
-use super::keys::{SealedKey, SealedSecret};
+use super::keys::{KeyKind, RingChange, SealedRing, SealedSecret};
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordRefusal};
 use super::revocation::RevocationPage;
@@ -190,18 +190,35 @@ pub enum Opened {
 /// The sealed key ring.
 #[async_trait]
 pub trait Keys: Send + Sync {
-    /// All keys, whatever their state.
+    /// All keys, whatever their state: as of now, and at least as new as the version that comes with them.
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn all(&self) -> Result<Vec<SealedKey>, StoreError>;
+    async fn load(&self) -> Result<SealedRing, StoreError>;
 
-    /// Adds the key unless one of its kind and number exists: of several replicas that try, one wins, and all find
-    /// the same key when they look again.
+    /// Makes the whole change happen, provided that the ring still is of version `seen`, and raises the version by one: one
+    /// transaction. So of many replicas that saw the same ring, one changes it. The change's
+    /// [revocations](RingChange::revocations), as of `at`, are part of it.
     ///
     /// # Errors
-    /// When the store cannot answer.
-    async fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError>;
+    /// When the store cannot answer; then it may have happened or not.
+    async fn change(&self, seen: u64, change: &RingChange, at: Timestamp) -> Result<RingChanged, StoreError>;
+}
+
+/// What became of a change of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum RingChanged {
+    /// It happened.
+    Yes,
+    /// The ring is another one by now; nothing was written.
+    Superseded,
+}
+
+/// How old the keys are, for whoever watches.
+pub trait KeyAges: Send + Sync {
+    /// When the newest key of each kind was made that is still trusted.
+    fn newest_made(&self) -> Vec<(KeyKind, Timestamp)>;
 }
 
 /// What waits to be told to the rest of the system.
@@ -341,6 +358,7 @@ pub enum HashError {
 }
 
 /// Signs access tokens and knows its own.
+#[async_trait]
 pub trait AccessTokens: Send + Sync {
     /// The signed token.
     ///
@@ -353,7 +371,7 @@ pub trait AccessTokens: Send + Sync {
     ///
     /// # Errors
     /// Says what is wrong with the token.
-    fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal>;
+    async fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenRefusal>;
 }
 
 /// A key did not sign.

@@ -9,6 +9,7 @@ use poem_openapi::types::Any;
 use poem_openapi::{ApiResponse, OpenApi};
 use sha2::{Digest, Sha256};
 
+use crate::domain::keys::rules::JWKS_MAX_AGE;
 use crate::domain::ports::Jwks;
 
 /// The public keys, for everybody who verifies our tokens.
@@ -25,7 +26,8 @@ impl KeysApi {
     async fn jwks(&self, known: Option<TypedHeader<IfNoneMatch>>) -> KeysAnswer {
         let document = self.jwks.document();
         let tag = entity_tag(&document);
-        let header = |tag: &str| (tag.to_owned(), "public, max-age=300".to_owned());
+        let max_age = JWKS_MAX_AGE.as_secs();
+        let header = |tag: &str| (tag.to_owned(), format!("public, max-age={max_age}"));
         let (tag_header, caching) = header(&tag);
         let changed = match (known, tag.parse::<ETag>()) {
             (Some(TypedHeader(known)), Ok(tag)) => known.precondition_passes(&tag),

@@ -1,18 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use poem::{Endpoint, Request, Response, Result};
 
 use super::problem::Problem;
 use crate::domain::clock::Clock;
-use crate::domain::keys::KeyKind;
+use crate::domain::ports::KeyAges;
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
 
 /// `/metrics`: everything that was counted and measured, for Prometheus.
 pub(super) struct Scrape {
     pub(super) metrics: Arc<Metrics>,
-    pub(super) keys_made: Vec<(KeyKind, Timestamp)>,
+    pub(super) key_ages: Arc<dyn KeyAges>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -21,11 +20,10 @@ impl Endpoint for Scrape {
 
     async fn call(&self, _: Request) -> Result<Response> {
         let now = self.clock.now();
-        for (kind, made) in &self.keys_made {
-            // A key of a replica whose clock is ahead is new, not broken.
-            let age = Duration::try_from(now.duration_since(*made)).unwrap_or_default();
-            self.metrics.key_is_old(kind.as_str(), age);
-        }
+        // A key of a replica whose clock is ahead is new, not broken.
+        let age = |made| Duration::try_from(now.duration_since(made)).unwrap_or_default();
+        let made = self.key_ages.newest_made();
+        self.metrics.keys_are_old(made.into_iter().map(|(kind, made)| (kind.as_str(), age(made))));
         Ok(Response::builder().content_type(CONTENT_TYPE).body(self.metrics.text()))
     }
 }

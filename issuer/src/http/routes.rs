@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Route, get};
 use poem_openapi::{OpenApi, OpenApiService};
@@ -24,10 +23,9 @@ use crate::config::Secret;
 use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random};
-use crate::domain::keys::KeyKind;
 use crate::domain::login::Login;
 use crate::domain::own_sessions::OwnSessions;
-use crate::domain::ports::{Jwks, StoreHealth};
+use crate::domain::ports::{Jwks, KeyAges, StoreHealth};
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
 use crate::domain::revocation_feed::RevocationFeed;
@@ -63,8 +61,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted and measured.
     pub metrics: Arc<Metrics>,
-    /// When the newest key of each kind was made.
-    pub keys_made: Vec<(KeyKind, Timestamp)>,
+    /// How old the keys are.
+    pub key_ages: Arc<dyn KeyAges>,
     /// How many proxies in front are believed.
     pub trusted_hops: usize,
     /// The bearer of the management listener.
@@ -138,7 +136,7 @@ impl Parts {
         let feed = Feed { feed: self.revocations.clone(), draining: self.draining.clone() };
         let scrape = Scrape {
             metrics: self.metrics.clone(),
-            keys_made: self.keys_made.clone(),
+            key_ages: self.key_ages.clone(),
             clock: self.clock.clone(),
         };
         [

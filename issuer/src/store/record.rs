@@ -2,6 +2,7 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 
+use crate::domain::keys::KeyEntry;
 use crate::domain::ports::StoreError;
 
 /// A value that had to be there, in the form in which this program writes it.
@@ -22,4 +23,31 @@ pub(super) fn moment(milliseconds: i64, what: &str) -> Result<Timestamp, StoreEr
 /// A counter as both databases keep it. Counters start at 0 and take centuries to reach the limit.
 pub(super) fn stored(counter: u64) -> i64 {
     i64::try_from(counter).unwrap_or(i64::MAX)
+}
+
+/// What stores call the state of a key. Everything else about its life is a matter of dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyState {
+    Active,
+    Revoked,
+}
+
+impl KeyState {
+    /// That of this key.
+    pub(super) fn of(key: &KeyEntry) -> Self {
+        if key.revoked { Self::Revoked } else { Self::Active }
+    }
+
+    /// Its stable name.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The state with that name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        [Self::Active, Self::Revoked].into_iter().find(|state| state.as_str() == name)
+    }
 }

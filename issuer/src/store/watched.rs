@@ -7,11 +7,11 @@ use tokio::sync::watch;
 
 use crate::domain::event::{OutboxEvent, Report};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::keys::SealedKey;
+use crate::domain::keys::{RingChange, SealedRing};
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
-    Changed, Exchanged, Keys, Opened, Outbox, Revocations, Roles, Sessions, StoreError, StoreHealth, Users,
-    WriteUserError,
+    Changed, Exchanged, Keys, Opened, Outbox, Revocations, RingChanged, Roles, Sessions, StoreError,
+    StoreHealth, Users, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
 use crate::domain::role::{Role, RoleName};
@@ -93,8 +93,8 @@ pass_on!("sessions" as Sessions {
 });
 
 pass_on!("keys" as Keys {
-    fn all(&self) -> Result<Vec<SealedKey>, StoreError>;
-    fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError>;
+    fn load(&self) -> Result<SealedRing, StoreError>;
+    fn change(&self, seen: u64, change: &RingChange, at: Timestamp) -> Result<RingChanged, StoreError>;
 });
 
 pass_on!("outbox" as Outbox {

@@ -22,6 +22,7 @@ pub struct Metrics {
     password_wait: Histogram,
     store: Family<Label, Histogram, fn() -> Histogram>,
     key_age: Family<Label, Gauge<f64, AtomicU64>>,
+    key_ring_looks: Family<Label, Counter>,
 }
 
 /// The media type of [`Metrics::text`].
@@ -43,6 +44,7 @@ impl Metrics {
             password_wait: Histogram::new(PASSWORD_WAIT),
             store: Family::new_with_constructor(|| Histogram::new(STORE)),
             key_age: Family::default(),
+            key_ring_looks: Family::default(),
         };
         metrics.register();
         metrics
@@ -85,9 +87,17 @@ impl Metrics {
         self.store.get_or_create(&[("operation", operation)]).observe(time.as_secs_f64());
     }
 
-    /// The newest key of that kind is that old.
-    pub fn key_is_old(&self, kind: &'static str, age: Duration) {
-        self.key_age.get_or_create(&[("kind", kind)]).set(age.as_secs_f64());
+    /// The newest key of each kind is that old; there are no other kinds.
+    pub fn keys_are_old(&self, ages: impl IntoIterator<Item = (&'static str, Duration)>) {
+        self.key_age.clear();
+        for (kind, age) in ages {
+            self.key_age.get_or_create(&[("kind", kind)]).set(age.as_secs_f64());
+        }
+    }
+
+    /// The key ring in the store was looked at.
+    pub fn key_ring_look(&self, outcome: &'static str) {
+        self.key_ring_looks.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// All of it, in the text form that Prometheus reads (OpenMetrics 1.0).
@@ -105,6 +115,7 @@ impl Metrics {
         registry.register("registrations", "Registrations by outcome", self.registrations.clone());
         registry.register("http_requests", "Answered requests by route and status", self.requests.clone());
         registry.register("password_queue_length", "Passwords that wait", self.password_queue.clone());
+        registry.register("key_ring_looks", "Looks at the key ring", self.key_ring_looks.clone());
         let mut seconds = |name, help, metric| {
             registry.register_with_unit(name, help, Unit::Seconds, metric);
         };
@@ -140,7 +151,9 @@ mod tests {
         metrics.passwords_waiting(7);
         metrics.password_waited(Duration::from_millis(20));
         metrics.store_took("users.insert", Duration::from_micros(300));
-        metrics.key_is_old("pepper", Duration::from_secs(86_400));
+        metrics.keys_are_old([("gone", Duration::ZERO)]);
+        metrics.keys_are_old([("pepper", Duration::from_secs(86_400))]);
+        metrics.key_ring_look("success");
         let text = metrics.text();
         for line in [
             r#"doorward_issuer_logins_total{outcome="success"} 2"#,
@@ -151,9 +164,11 @@ mod tests {
             r#"doorward_issuer_password_wait_seconds_bucket{le="0.05"} 1"#,
             r#"doorward_issuer_store_seconds_bucket{le="0.0005",operation="users.insert"} 1"#,
             r#"doorward_issuer_key_age_seconds{kind="pepper"} 86400.0"#,
+            r#"doorward_issuer_key_ring_looks_total{outcome="success"} 1"#,
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("gone"), "{text}");
     }
 }

@@ -196,7 +196,7 @@ fn run(
         let listeners = Listeners::bind(&config.server).await.unwrap();
         let routes = app.parts.routes();
         ready.send((listeners.public_address, listeners.management_address, routes)).unwrap();
-        listeners.run(&app.parts, async { drop(ended.await) }).await.unwrap();
+        app.run(listeners, async { drop(ended.await) }).await.unwrap();
     });
 }
 

@@ -7,6 +7,8 @@ mod wire;
 
 /// What every answer has in common, and what the log says about it.
 mod hygiene;
+/// Keys that follow each other while everything goes on.
+mod keys;
 /// What software finds out by itself.
 mod metadata;
 /// What is counted and measured.

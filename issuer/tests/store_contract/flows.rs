@@ -125,10 +125,10 @@ pub(crate) async fn a_closed_account_is_out_at_once<F: Fixture>() {
 pub(crate) async fn a_login_renews_a_hash_of_yesterday<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.open().await;
-    let master = MasterKey::generate(&SystemRandom);
-    let yesterday = Issuer::with_master(store.clone(), 4, &master).await;
+    let master = Arc::new(MasterKey::generate(&SystemRandom));
+    let yesterday = Issuer::with_master(store.clone(), 4, master.clone()).await;
     yesterday.register("a@b.com", PASSWORD, None).await.unwrap();
-    let today = Issuer::with_master(store.clone(), 5, &master).await;
+    let today = Issuer::with_master(store.clone(), 5, master.clone()).await;
     let login = LoginName::parse("a@b.com").unwrap();
     let before = store.by_login(&login).await.unwrap().unwrap();
     today.log_in("a@b.com", "wrong password").await.unwrap_err();

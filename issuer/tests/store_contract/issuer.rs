@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use doorward_issuer::crypto::keeper::{RingKeeper, RingMeans};
 use doorward_issuer::crypto::master_key::MasterKey;
 use doorward_issuer::crypto::password::BcryptHasher;
 use doorward_issuer::crypto::pool::{Pool, PoolSettings};
 use doorward_issuer::crypto::refresh::RefreshMint;
-use doorward_issuer::crypto::ring::KeyRing;
 use doorward_issuer::crypto::signer::{Signer, SignerSettings, Signing};
 use doorward_issuer::domain::authenticate::{AuthError, Authenticate, Caller};
 use doorward_issuer::domain::change_password::{ChangePassword, ChangePasswordError, PasswordChangeRequest};
@@ -14,6 +14,7 @@ use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later};
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::grant::Grant;
 use doorward_issuer::domain::keys::SigningAlgorithm;
+use doorward_issuer::domain::keys::rules::RingRules;
 use doorward_issuer::domain::login::{Login, LoginError, LoginRequest};
 use doorward_issuer::domain::own_sessions::OwnSessions;
 use doorward_issuer::domain::password::Password;
@@ -47,15 +48,17 @@ pub(crate) struct Issuer {
     pub(crate) change_password: ChangePassword,
     pub(crate) refresh_tokens: Arc<RefreshMint>,
     pub(crate) clock: Arc<MovableClock>,
+    pub(crate) ring: Arc<RingKeeper>,
+    pub(crate) jwks: Arc<Signer>,
 }
 
 impl Issuer {
     pub(crate) async fn on(store: impl Store, cost: u32) -> Self {
-        Self::with_master(store, cost, &MasterKey::generate(&SystemRandom)).await
+        Self::with_master(store, cost, Arc::new(MasterKey::generate(&SystemRandom))).await
     }
 
     /// Another process, or the same one after a restart, if store and master key are the same.
-    pub(crate) async fn with_master(store: impl Store, cost: u32, master: &MasterKey) -> Self {
+    pub(crate) async fn with_master(store: impl Store, cost: u32, master: Arc<MasterKey>) -> Self {
         for (name, permissions) in [("user", ["profile:read"]), ("admin", ["users:read"])] {
             let permissions = permissions.map(|name| Permission::parse(name).unwrap()).into();
             let role = Role { name: role_name(name), description: String::new(), permissions };
@@ -64,17 +67,28 @@ impl Issuer {
         let store = Arc::new(store);
         let (clock, random) = (Arc::new(MovableClock::default()), Arc::new(SystemRandom));
         let algorithm = SigningAlgorithm::Es256;
-        let ring = KeyRing::open(&*store, master, Some(algorithm), &*clock, &*random).await.unwrap();
+        let means = RingMeans {
+            store: store.clone(),
+            master,
+            rules: RingRules {
+                signing: Some(algorithm),
+                rotate_every: Duration::from_hours(24 * 30),
+                session: LIMITS.whole,
+            },
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let ring = Arc::new(RingKeeper::open(means).await.unwrap());
         let settings = SignerSettings {
             issuer: "https://auth.example.test".into(),
             audiences: vec!["api".into()],
             client_id: "first-party".into(),
         };
-        let signer = Arc::new(Signer::new(&ring, &Signing::Ring(algorithm), settings).unwrap());
+        let signer = Arc::new(Signer::new(ring.clone(), &Signing::Ring(algorithm), settings).unwrap());
         let pool = Pool::start(PoolSettings::default()).unwrap();
         let hasher: Arc<dyn PasswordHasher> =
-            Arc::new(BcryptHasher::new(pool, &ring, cost, random.clone()).unwrap());
-        let refresh_tokens = Arc::new(RefreshMint::new(&ring, random.clone()).unwrap());
+            Arc::new(BcryptHasher::new(pool, ring.clone(), cost, random.clone()));
+        let refresh_tokens = Arc::new(RefreshMint::new(ring.clone(), random.clone()));
         let grant = Arc::new(Grant {
             roles: store.clone(),
             access_tokens: signer.clone(),
@@ -120,13 +134,24 @@ impl Issuer {
             clock: clock.clone(),
         };
         let authenticate = Authenticate {
-            access_tokens: signer,
+            access_tokens: signer.clone(),
             users: store.clone(),
             roles: store.clone(),
             sessions: store,
             clock: clock.clone(),
         };
-        Self { register, login, authenticate, refresh, own_sessions, change_password, refresh_tokens, clock }
+        Self {
+            register,
+            login,
+            authenticate,
+            refresh,
+            own_sessions,
+            change_password,
+            refresh_tokens,
+            clock,
+            ring,
+            jwks: signer,
+        }
     }
 
     pub(crate) async fn register(

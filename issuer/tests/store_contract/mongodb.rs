@@ -29,7 +29,7 @@ async fn a_server_that_goes_away_is_unavailable_soon_and_comes_back() {
     assert!(matches!(inserted, Err(WriteUserError::Store(StoreError::Unavailable(_)))), "{inserted:?}");
     let found = timeout(SOON, Sessions::by_id(&store, SessionId::random(&SystemRandom))).await;
     assert!(matches!(found.expect("answers soon"), Err(StoreError::Unavailable(_))));
-    let keys = timeout(SOON, store.all()).await.expect("answers soon");
+    let keys = timeout(SOON, store.load()).await.expect("answers soon");
     assert!(matches!(keys, Err(StoreError::Unavailable(_))), "{keys:?}");
     let health = timeout(SOON, store.ping()).await.expect("answers soon");
     let Err(error @ StoreError::Unavailable(_)) = health else { panic!("{health:?}") };

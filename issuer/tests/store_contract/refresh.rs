@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_issuer::crypto::master_key::MasterKey;
@@ -146,16 +147,16 @@ pub(crate) async fn a_forgery_does_not_touch_the_family<F: Fixture>() {
 
 pub(crate) async fn a_restart_in_between_changes_nothing<F: Fixture>() {
     let fixture = F::start().await;
-    let master = MasterKey::generate(&SystemRandom);
-    let before = Issuer::with_master(fixture.open().await, 4, &master).await;
+    let master = Arc::new(MasterKey::generate(&SystemRandom));
+    let before = Issuer::with_master(fixture.open().await, 4, master.clone()).await;
     let parent = before.newcomer("a@b.com").await;
     let child = before.refresh(&parent).await.unwrap();
     drop(before);
-    let after = Issuer::with_master(fixture.open().await, 4, &master).await;
+    let after = Issuer::with_master(fixture.open().await, 4, master.clone()).await;
     assert_eq!(text(&after.refresh(&parent).await.unwrap()), text(&child));
     let grandchild = after.refresh(&child).await.unwrap();
     drop(after);
-    let last = Issuer::with_master(fixture.open().await, 4, &master).await;
+    let last = Issuer::with_master(fixture.open().await, 4, master.clone()).await;
     assert!(matches!(last.refusal(&parent).await, RefreshRefusal::Reused { .. }));
     assert_eq!(last.refusal(&grandchild).await, RefreshRefusal::Ended);
 }
@@ -188,9 +189,9 @@ pub(crate) async fn many_at_once_get_one_child<F: Fixture>() {
 
 pub(crate) async fn two_issuers_give_one_child<F: Fixture>() {
     let fixture = F::start().await;
-    let master = MasterKey::generate(&SystemRandom);
-    let one = Issuer::with_master(fixture.open().await, 4, &master).await;
-    let other = Issuer::with_master(fixture.open().await, 4, &master).await;
+    let master = Arc::new(MasterKey::generate(&SystemRandom));
+    let one = Issuer::with_master(fixture.open().await, 4, master.clone()).await;
+    let other = Issuer::with_master(fixture.open().await, 4, master.clone()).await;
     race(&[&one, &other], &fixture.open().await, F::GREAT_RACES, GREAT_FIELD).await;
 }
 

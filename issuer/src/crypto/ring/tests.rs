@@ -1,113 +1,57 @@
-use std::sync::Mutex;
-
-use async_trait::async_trait;
-
 use super::*;
-use crate::domain::clock::{SystemClock, SystemRandom};
-
-/// The port's promise in memory; the real stores prove theirs in the contract suite.
-#[derive(Default)]
-pub(in crate::crypto) struct MemoryKeys(Mutex<Vec<SealedKey>>);
-
-impl MemoryKeys {
-    fn change(&self, change: impl FnOnce(&mut Vec<SealedKey>)) {
-        change(&mut self.0.lock().unwrap());
-    }
-}
-
-#[async_trait]
-impl Keys for MemoryKeys {
-    async fn all(&self) -> Result<Vec<SealedKey>, StoreError> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    async fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError> {
-        self.change(|keys| {
-            if keys.iter().all(|other| (other.kind, other.number) != (key.kind, key.number)) {
-                keys.push(key.clone());
-            }
-        });
-        Ok(())
-    }
-}
-
-pub(in crate::crypto) async fn open(
-    store: &MemoryKeys,
-    master: &MasterKey,
-    signing: Option<SigningAlgorithm>,
-) -> Result<KeyRing, RingError> {
-    KeyRing::open(store, master, signing, &SystemClock, &SystemRandom).await
-}
-
-fn shown(ring: &KeyRing) -> Vec<String> {
-    let mut ids: Vec<_> = ring.keys.iter().map(|key| format!("{key:?} {:?}", key.secret)).collect();
-    ids.sort();
-    ids
-}
-
-#[tokio::test]
-async fn the_first_start_makes_the_keys_and_later_ones_find_them() {
-    let (store, master) = (MemoryKeys::default(), MasterKey::generate(&SystemRandom));
-    let first = open(&store, &master, Some(SigningAlgorithm::Es256)).await.unwrap();
-    let signing = KeyKind::Signing(SigningAlgorithm::Es256);
-    for kind in [KeyKind::Pepper, KeyKind::Refresh, KeyKind::Mail, signing] {
-        assert!(first.newest(kind).is_some(), "{kind:?}");
-    }
-    let second = open(&store, &master, Some(SigningAlgorithm::Es256)).await.unwrap();
-    assert_eq!(shown(&first), shown(&second));
-    assert_eq!(second.newest_made().len(), 4, "one of each kind");
-    assert_eq!(first.newest_made(), second.newest_made());
-    let other_algorithm = open(&store, &master, Some(SigningAlgorithm::EdDsa)).await.unwrap();
-    assert_eq!(other_algorithm.signing().count(), 2, "the older key still verifies");
-}
-
-#[tokio::test]
-async fn without_an_asymmetric_algorithm_there_is_no_signing_key() {
-    let ring = open(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom), None).await.unwrap();
-    assert_eq!(ring.signing().count(), 0);
-}
+use crate::crypto::master_key::MasterKey;
+use crate::crypto::testing::House;
+use crate::domain::clock::SystemRandom;
+use crate::domain::keys::SigningAlgorithm;
 
 #[tokio::test]
 async fn another_master_key_is_one_clear_sentence_and_writes_nothing() {
-    let store = MemoryKeys::default();
-    open(&store, &MasterKey::generate(&SystemRandom), None).await.unwrap();
-    let before = store.all().await.unwrap();
-    let refused = open(&store, &MasterKey::generate(&SystemRandom), Some(SigningAlgorithm::EdDsa)).await;
+    let house = House::new(None);
+    house.open().await;
+    let before = house.store.sealed();
+    let other = House { master: Arc::new(MasterKey::generate(&SystemRandom)), ..house.clone() };
+    let refused = other.signing(Some(SigningAlgorithm::EdDsa)).try_open().await.map(drop);
     assert!(matches!(refused, Err(RingError::WrongMasterKey)), "{refused:?}");
-    assert_eq!(store.all().await.unwrap(), before);
+    assert_eq!(house.store.sealed(), before);
 }
 
 #[tokio::test]
 async fn a_ciphertext_opens_in_its_own_entry_alone() {
-    let (store, master) = (MemoryKeys::default(), MasterKey::generate(&SystemRandom));
-    open(&store, &master, None).await.unwrap();
-    store.change(|keys| {
+    let house = House::new(None);
+    house.open().await;
+    house.store.meddle(|keys| {
         let swapped = keys[0].sealed.clone();
         keys[0].sealed = std::mem::replace(&mut keys[1].sealed, swapped);
     });
-    assert!(matches!(open(&store, &master, None).await, Err(RingError::WrongMasterKey)));
-}
-
-#[tokio::test]
-async fn a_revoked_key_is_replaced_by_the_next_number() {
-    let (store, master) = (MemoryKeys::default(), MasterKey::generate(&SystemRandom));
-    let first = open(&store, &master, None).await.unwrap().newest(KeyKind::Refresh).unwrap().id.clone();
-    store.change(|keys| {
-        keys.iter_mut()
-            .filter(|key| key.kind == KeyKind::Refresh)
-            .for_each(|key| key.state = KeyState::Revoked);
-    });
-    let ring = open(&store, &master, None).await.unwrap();
-    let newest = ring.newest(KeyKind::Refresh).unwrap();
-    assert_eq!(newest.number, 2);
-    assert!(ring.of_kind(KeyKind::Refresh).all(|key| key.id != first));
+    assert!(matches!(house.try_open().await.map(drop), Err(RingError::WrongMasterKey)));
 }
 
 #[tokio::test]
 async fn nothing_shows_a_secret() {
-    let ring = open(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom), None).await.unwrap();
+    let ring = House::new(Some(SigningAlgorithm::Es256)).open().await.current();
     let debug = format!("{ring:?}");
-    for key in &ring.keys {
-        assert!(!debug.contains(&format!("{:?}", *key.secret)), "{debug}");
+    for secret in [&ring.pepper().active, &ring.refresh().active, &ring.mail().active] {
+        assert!(!debug.contains(&format!("{:?}", **secret.bytes)), "{debug}");
     }
+    assert!(!debug.contains("\"d\""), "{debug}");
+}
+
+#[tokio::test]
+async fn the_set_names_trusted_keys_alone() {
+    let house = House::new(Some(SigningAlgorithm::Es256));
+    let keeper = house.open().await;
+    keeper.rotate(KeyPurpose::Signing).await.unwrap();
+    let ring = keeper.current();
+    let line = ring.signing().unwrap();
+    let published = |ring: &KeyRing| {
+        let set: serde_json::Value = serde_json::from_str(&ring.jwks()).unwrap();
+        set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut named: Vec<String> = line.trusted.iter().map(|key| key.id().unwrap().to_owned()).collect();
+    named.sort();
+    assert_eq!(published(&ring), named);
+    assert_eq!(named.len(), 2);
+    keeper.revoke(&KeyId::new(line.active.id().unwrap())).await.unwrap();
+    let left: Vec<String> = published(&keeper.current());
+    assert!(left.len() == 2 && !left.iter().any(|id| Some(&**id) == line.active.id()), "{left:?}");
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::crypto::master_key::MasterKey;
-use crate::crypto::ring::tests::{MemoryKeys, open};
-use crate::domain::clock::{SystemRandom, later};
+use crate::crypto::testing::House;
+use crate::domain::clock::later;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::keys::KeyId;
 
 const SECRET: &[u8] = b"a secret that everybody here knows";
 
@@ -21,14 +21,14 @@ fn settings() -> SignerSettings {
 }
 
 async fn signer(algorithm: SigningAlgorithm) -> Signer {
-    let ring =
-        open(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom), Some(algorithm)).await.unwrap();
-    Signer::new(&ring, &Signing::Ring(algorithm), settings()).unwrap()
+    let ring = House::new(Some(algorithm)).open().await;
+    Signer::new(ring, &Signing::Ring(algorithm), settings()).unwrap()
 }
 
-async fn shared(secret: &[u8]) -> Result<Signer, SignerError> {
-    let ring = open(&MemoryKeys::default(), &MasterKey::generate(&SystemRandom), None).await.unwrap();
-    Signer::new(&ring, &Signing::Shared(Zeroizing::new(secret.to_vec())), settings())
+async fn shared(secret: &[u8], old: Option<&[u8]>) -> Result<Signer, ShortSecret> {
+    let bytes = |secret: &[u8]| Zeroizing::new(secret.to_vec());
+    let signing = Signing::Shared { secret: bytes(secret), old: old.map(bytes) };
+    Signer::new(House::new(None).open().await, &signing, settings())
 }
 
 fn now() -> Timestamp {
@@ -85,7 +85,7 @@ async fn audiences_are_there_once_and_in_the_configured_order() {
     let payload = String::from_utf8(payload).unwrap();
     assert_eq!(payload.matches("\"aud\":").count(), 1, "{payload}");
     assert_eq!(part(&token, 1)["aud"], json!(audiences));
-    assert_eq!(signer.verify(&token, now()), Ok(claims()));
+    assert_eq!(signer.verify(&token, now()).await, Ok(claims()));
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn every_algorithm_knows_its_own_tokens_and_publishes_its_key() {
     ] {
         let signer = signer(algorithm).await;
         let token = signer.sign(&claims()).unwrap();
-        assert_eq!(signer.verify(&token, now()), Ok(claims()), "{alg}");
+        assert_eq!(signer.verify(&token, now()).await, Ok(claims()), "{alg}");
         assert_eq!(part(&token, 0)["alg"], alg);
         let jwks: Value = serde_json::from_str(&signer.document()).unwrap();
         let key = jwks["keys"][0].as_object().unwrap();
@@ -111,12 +111,14 @@ async fn every_algorithm_knows_its_own_tokens_and_publishes_its_key() {
 
 #[tokio::test]
 async fn a_shared_secret_publishes_nothing() {
-    let signer = shared(SECRET).await.unwrap();
+    let signer = shared(SECRET, None).await.unwrap();
     assert_eq!(&*signer.document(), r#"{"keys":[]}"#);
     let token = signer.sign(&claims()).unwrap();
     assert_eq!(part(&token, 0), json!({"alg": "HS256", "typ": "at+jwt"}));
-    assert_eq!(signer.verify(&token, now()), Ok(claims()));
-    assert!(matches!(shared(&SECRET[..31]).await, Err(SignerError::ShortSecret)));
+    assert_eq!(signer.verify(&token, now()).await, Ok(claims()));
+    for (secret, old) in [(&SECRET[..31], None), (SECRET, Some(&SECRET[..31]))] {
+        assert!(matches!(shared(secret, old).await, Err(ShortSecret)));
+    }
 }
 
 #[tokio::test]
@@ -124,9 +126,12 @@ async fn a_token_dies_in_the_second_that_it_names() {
     let signer = signer(SigningAlgorithm::Es256).await;
     let token = signer.sign(&claims()).unwrap();
     let end = claims().expires_at;
-    assert!(signer.verify(&token, end - jiff::SignedDuration::from_millis(1)).is_ok());
-    assert_eq!(signer.verify(&token, end), Err(TokenRefusal::Expired));
-    assert_eq!(signer.verify(&token, end + jiff::SignedDuration::from_secs(1)), Err(TokenRefusal::Expired));
+    assert!(signer.verify(&token, end - jiff::SignedDuration::from_millis(1)).await.is_ok());
+    assert_eq!(signer.verify(&token, end).await, Err(TokenRefusal::Expired));
+    assert_eq!(
+        signer.verify(&token, end + jiff::SignedDuration::from_secs(1)).await,
+        Err(TokenRefusal::Expired)
+    );
 }
 
 #[tokio::test]
@@ -134,7 +139,7 @@ async fn strangers_tokens_are_refused() {
     let ours = signer(SigningAlgorithm::Es256).await;
     let token = ours.sign(&claims()).unwrap();
     let strangers = signer(SigningAlgorithm::Es256).await.sign(&claims()).unwrap();
-    assert_eq!(ours.verify(&strangers, now()), Err(TokenRefusal::UnknownKey));
+    assert_eq!(ours.verify(&strangers, now()).await, Err(TokenRefusal::UnknownKey));
 
     let kid = part(&token, 0)["kid"].clone();
     let with_header = |header: Value| {
@@ -149,24 +154,24 @@ async fn strangers_tokens_are_refused() {
         (json!({"alg": "ES256", "typ": "JWT", "kid": kid}), TokenRefusal::Malformed),
         (json!({"alg": "ES256", "kid": kid}), TokenRefusal::Malformed),
     ] {
-        assert_eq!(ours.verify(&with_header(header.clone()), now()), Err(refusal), "{header}");
+        assert_eq!(ours.verify(&with_header(header.clone()), now()).await, Err(refusal), "{header}");
     }
     let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
     for text in ["", "a", "a.b", "..", &unsigned, &format!("{token}A"), &format!("{token}.x"), &token[1..]] {
-        assert!(ours.verify(text, now()).is_err(), "{text}");
+        assert!(ours.verify(text, now()).await.is_err(), "{text}");
     }
 }
 
 #[tokio::test]
 async fn only_this_issuer_and_its_audiences_count() {
-    let ours = shared(SECRET).await.unwrap();
+    let ours = shared(SECRET, None).await.unwrap();
     for settings in [
         SignerSettings { issuer: "https://other.example.test".into(), ..settings() },
         SignerSettings { audiences: vec!["other".into()], ..settings() },
     ] {
-        let other = Signer { settings, ..shared(SECRET).await.unwrap() };
+        let other = Signer { settings, ..shared(SECRET, None).await.unwrap() };
         let token = other.sign(&claims()).unwrap();
-        assert_eq!(ours.verify(&token, now()), Err(TokenRefusal::BadClaims));
+        assert_eq!(ours.verify(&token, now()).await, Err(TokenRefusal::BadClaims));
     }
 }
 
@@ -178,6 +183,34 @@ async fn a_changed_byte_is_noticed() {
     for at in (body..token.len()).step_by(7).filter(|at| token.as_bytes()[*at] != b'.') {
         let other = if &token[at..=at] == "A" { "B" } else { "A" };
         let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
-        assert!(ours.verify(&changed, now()).is_err(), "byte {at}");
+        assert!(ours.verify(&changed, now()).await.is_err(), "byte {at}");
+    }
+}
+
+#[tokio::test]
+async fn two_secrets_are_valid_while_one_follows_the_other() {
+    const NEW: &[u8] = b"another secret that everybody knows";
+    let (before, after) = (shared(SECRET, None).await.unwrap(), shared(NEW, Some(SECRET)).await.unwrap());
+    let (old, new) = (before.sign(&claims()).unwrap(), after.sign(&claims()).unwrap());
+    assert_eq!(after.verify(&old, now()).await, Ok(claims()));
+    assert_eq!(after.verify(&new, now()).await, Ok(claims()));
+    assert_eq!(before.verify(&new, now()).await, Err(TokenRefusal::BadSignature), "the new one signs");
+    let end = claims().expires_at;
+    assert_eq!(after.verify(&old, end).await, Err(TokenRefusal::Expired), "whichever secret it was");
+    assert_eq!(shared(NEW, None).await.unwrap().verify(&old, now()).await, Err(TokenRefusal::BadSignature));
+}
+
+#[tokio::test]
+async fn tokens_of_every_trusted_key_are_known_also_on_a_replica_that_has_not_looked_yet() {
+    let house = House::new(Some(SigningAlgorithm::Es256));
+    let (here, there) = (house.open().await, house.open().await);
+    let signer = |ring| Signer::new(ring, &Signing::Ring(SigningAlgorithm::Es256), settings()).unwrap();
+    let (ours, other) = (signer(here.clone()), signer(there));
+    let first = ours.sign(&claims()).unwrap();
+    here.revoke(&KeyId::new(part(&first, 0)["kid"].as_str().unwrap())).await.unwrap();
+    let second = ours.sign(&claims()).unwrap();
+    assert_eq!(other.verify(&second, now()).await, Ok(claims()), "it looked");
+    for signer in [&ours, &other] {
+        assert_eq!(signer.verify(&first, now()).await, Err(TokenRefusal::UnknownKey), "revoked");
     }
 }

@@ -1,13 +1,16 @@
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, doc};
+use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded, violated_index};
-use crate::domain::keys::{KeyId, KeyKind, KeyState, SealedKey};
-use crate::domain::ports::{Keys, StoreError};
-use crate::store::record::{moment, parsed, wanted};
+use super::connect::{MongoStore, bounded};
+use super::revocations::revoke;
+use crate::domain::keys::{KeyEntry, KeyId, KeyKind, RingChange, SealedKey, SealedRing};
+use crate::domain::ports::{Keys, RingChanged, StoreError};
+use crate::store::record::{KeyState, moment, parsed, stored, wanted};
 
 /// A document of the collection `keys`.
 #[derive(Serialize, Deserialize)]
@@ -16,40 +19,93 @@ pub(super) struct KeyRecord {
     kind: String,
     number: i64,
     created_at: DateTime,
+    /// Keys that were made before there was such a date served from the start.
+    #[serde(default)]
+    active_from: Option<DateTime>,
     state: String,
     sealed: Binary,
 }
 
+/// The counter of the ring's versions. Every change of the ring raises it on condition of the version it was planned on; of
+/// two that meet, one cannot.
+pub(super) const RING: &str = "key_ring";
+
 #[async_trait]
 impl Keys for MongoStore {
-    async fn all(&self) -> Result<Vec<SealedKey>, StoreError> {
-        let keys = self.keys.clone();
-        let found: Vec<KeyRecord> =
-            bounded(async move { keys.find(doc! {}).await?.try_collect().await }).await?;
-        found.into_iter().map(SealedKey::try_from).collect()
+    async fn load(&self) -> Result<SealedRing, StoreError> {
+        let (counters, keys) = (self.counters.clone(), self.keys.clone());
+        let (version, keys): (_, Vec<KeyRecord>) = bounded(async move {
+            // The version first: what changes between the two reads makes the keys newer than it says, never older.
+            let version = counters.find_one(doc! { "_id": RING }).await?;
+            Ok((version, keys.find(doc! {}).await?.try_collect().await?))
+        })
+        .await?;
+        let version = version.map_or(Ok(0), |ring| u64::try_from(ring.value));
+        let keys = keys.into_iter().map(SealedKey::try_from).collect::<Result<_, _>>()?;
+        Ok(SealedRing { version: parsed(version, "the key ring's version")?, keys })
     }
 
-    async fn insert_if_absent(&self, key: &SealedKey) -> Result<(), StoreError> {
-        let (keys, record) = (self.keys.clone(), KeyRecord::from(key));
-        bounded(async move {
-            match keys.insert_one(record).await {
-                Err(error) if violated_index(&error).is_some() => Ok(()),
-                inserted => inserted.map(drop),
-            }
-        })
-        .await
+    async fn change(&self, seen: u64, change: &RingChange, at: Timestamp) -> Result<RingChanged, StoreError> {
+        let (store, context) = (self.clone(), (seen, change.clone(), at));
+        let work = async move {
+            store
+                .tell(context, |transaction, store, (seen, change, at)| {
+                    change_ring(transaction, store, *seen, change, *at).boxed()
+                })
+                .await
+        };
+        bounded(work).await
     }
 }
 
+async fn change_ring(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    seen: u64,
+    change: &RingChange,
+    at: Timestamp,
+) -> error::Result<RingChanged> {
+    let seen = doc! { "_id": RING, "value": stored(seen) };
+    let move_on = store.counters.update_one(seen, doc! { "$inc": { "value": 1_i64 } });
+    if move_on.session(&mut *transaction).await?.matched_count == 0 {
+        return Ok(RingChanged::Superseded);
+    }
+    let keys = &store.keys;
+    let one = |id: &KeyId| doc! { "_id": id.as_str() };
+    if !change.add.is_empty() {
+        keys.insert_many(change.add.iter().map(KeyRecord::from)).session(&mut *transaction).await?;
+    }
+    for id in &change.remove {
+        keys.delete_one(one(id)).session(&mut *transaction).await?;
+    }
+    for (id, sealed) in &change.reseal {
+        let reseal = doc! { "$set": { "sealed": binary(sealed) } };
+        keys.update_one(one(id), reseal).session(&mut *transaction).await?;
+    }
+    for key in &change.revoke {
+        let revoked = doc! { "$set": { "state": KeyState::Revoked.as_str() } };
+        keys.update_one(one(&key.id), revoked).session(&mut *transaction).await?;
+    }
+    for revoked in change.revocations() {
+        revoke(transaction, store, &revoked, at).await?;
+    }
+    Ok(RingChanged::Yes)
+}
+
+fn binary(bytes: &[u8]) -> Binary {
+    Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }
+}
+
 impl From<&SealedKey> for KeyRecord {
-    fn from(key: &SealedKey) -> Self {
+    fn from(SealedKey { entry, sealed }: &SealedKey) -> Self {
         Self {
-            _id: key.id.to_string(),
-            kind: key.kind.as_str().to_owned(),
-            number: key.number.into(),
-            created_at: DateTime::from_millis(key.created_at.as_millisecond()),
-            state: key.state.as_str().to_owned(),
-            sealed: Binary { subtype: BinarySubtype::Generic, bytes: key.sealed.clone() },
+            _id: entry.id.to_string(),
+            kind: entry.kind.as_str().to_owned(),
+            number: entry.number.into(),
+            created_at: DateTime::from_millis(entry.created_at.as_millisecond()),
+            active_from: Some(DateTime::from_millis(entry.active_from.as_millisecond())),
+            state: KeyState::of(entry).as_str().to_owned(),
+            sealed: binary(sealed),
         }
     }
 }
@@ -58,13 +114,16 @@ impl TryFrom<KeyRecord> for SealedKey {
     type Error = StoreError;
 
     fn try_from(record: KeyRecord) -> Result<Self, StoreError> {
-        Ok(Self {
+        let active_from = record.active_from.unwrap_or(record.created_at);
+        let state = wanted(KeyState::parse(&record.state), "a key's state")?;
+        let entry = KeyEntry {
             id: KeyId::new(record._id),
             kind: wanted(KeyKind::parse(&record.kind), "a key's kind")?,
             number: parsed(u32::try_from(record.number), "a key's number")?,
             created_at: moment(record.created_at.timestamp_millis(), "a key's created_at")?,
-            state: wanted(KeyState::parse(&record.state), "a key's state")?,
-            sealed: record.sealed.bytes,
-        })
+            active_from: moment(active_from.timestamp_millis(), "a key's active_from")?,
+            revoked: state == KeyState::Revoked,
+        };
+        Ok(Self { entry, sealed: record.sealed.bytes })
     }
 }

@@ -5,6 +5,8 @@ use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 
 use super::connect::bounded;
+use super::keys::RING;
+use super::revocations::PLACES;
 use crate::domain::ports::StoreError;
 
 /// Who owns an e-mail address.
@@ -12,7 +14,8 @@ pub(super) const EMAIL: &str = "users_email";
 /// Who owns a user name.
 pub(super) const USERNAME: &str = "users_username";
 
-/// Makes the indexes; those that exist stay. Never in a transaction, where MongoDB could not make them.
+/// Makes the indexes, and the documents that always exist; what is there stays. Never in a transaction, where MongoDB could
+/// not make them.
 pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
     // Only documents that have a user name are in its index, so that many can have none.
     let named = doc! { "username": { "$type": "string" } };
@@ -30,11 +33,13 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         let collection = database.collection::<Document>(collection);
         bounded(async move { collection.create_index(index).await }).await.map(drop)?;
     }
-    // So that transactions find it: two that had to make it would be in each other's way.
-    let counters = database.collection::<Document>("counters");
-    let places = doc! { "$setOnInsert": { "value": 0_i64 } };
-    let made = async move { counters.update_one(doc! { "_id": "revocations" }, places).upsert(true).await };
-    bounded(made).await.map(drop)
+    // So that transactions find them: two that had to make one would be in each other's way.
+    for counter in [PLACES, RING] {
+        let counters = database.collection::<Document>("counters");
+        let zero = doc! { "$setOnInsert": { "value": 0_i64 } };
+        bounded(async move { counters.update_one(doc! { "_id": counter }, zero).upsert(true).await }).await?;
+    }
+    Ok(())
 }
 
 fn unique(keys: Document, name: &str, only: Option<Document>) -> IndexModel {

@@ -35,11 +35,11 @@ pub(super) struct RevocationRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) struct CounterRecord {
     _id: String,
-    value: i64,
+    pub(super) value: i64,
 }
 
 /// The counter of places.
-const PLACES: &str = "revocations";
+pub(super) const PLACES: &str = "revocations";
 
 #[async_trait]
 impl Revocations for MongoStore {

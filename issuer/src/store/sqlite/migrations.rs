@@ -5,8 +5,11 @@ use crate::store::sqlite::connect::failure;
 
 /// One entry for each version, the first for version 1. What has been released is never changed, only added to; and
 /// each step leaves tables that the program before it can still work with.
-const STEPS: [&str; 2] =
-    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_events.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_events.sql"),
+    include_str!("migrations/0003_keys.sql"),
+];
 
 /// Brings the tables up to date. Processes that start together wait for each other.
 pub(super) fn run(connection: &mut Connection) -> Result<(), OpenError> {

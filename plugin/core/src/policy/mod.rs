@@ -6,6 +6,8 @@ mod compile;
 pub mod config;
 /// Strip first, then set: what happens to the headers of a request that passes.
 mod headers;
+/// Whether one rule lets in nobody whom another refuses.
+mod implies;
 /// What a policy says that its author may not have meant.
 mod lint;
 /// Request paths and templates.

@@ -144,6 +144,24 @@ impl Template {
         Ok(())
     }
 
+    /// The template of exactly the paths that both match, if there are any.
+    pub(super) fn intersection(&self, other: &Self) -> Option<Self> {
+        let length = self.segments.len().max(other.segments.len());
+        let long_enough = |template: &Self| template.open || template.segments.len() == length;
+        if !long_enough(self) || !long_enough(other) {
+            return None;
+        }
+        let segment = |at| match (self.segments.get(at), other.segments.get(at)) {
+            (Some(Segment::Literal(one)), Some(Segment::Literal(two))) if one != two => None,
+            (Some(literal @ Segment::Literal(_)), _) | (_, Some(literal @ Segment::Literal(_))) => {
+                Some(literal.clone())
+            }
+            _ => Some(Segment::Any),
+        };
+        let segments = (0..length).map(segment).collect::<Option<_>>()?;
+        Some(Self { segments, open: self.open && other.open, names: Vec::new() })
+    }
+
     /// Where the segment captured under `name` stands.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().find(|(n, _)| **n == *name).map(|(_, position)| *position)

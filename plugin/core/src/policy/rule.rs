@@ -21,7 +21,7 @@ pub struct Rule {
 }
 
 /// Who may pass.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Access {
     Public,
     Optional,
@@ -31,7 +31,7 @@ pub(crate) enum Access {
 }
 
 /// A compiled expression: names are resolved to what a request is compared with.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Demand {
     Role(Box<str>),
     Permission(Box<str>),
@@ -96,7 +96,7 @@ impl Rule {
     /// # Errors
     /// `rule_denied` where the caller is not one whom the rule lets in, `no_rule` where nobody is.
     pub(crate) fn permit(&self, identity: Rc<Identity>, path: &Path<'_>) -> Result<Permit, Refusal> {
-        let trusted = self.providers.as_ref().is_none_or(|p| p.contains(&identity.provider_index()));
+        let trusted = self.trusts(identity.provider_index());
         let verdict = match &self.access {
             Access::Deny => Err(Reason::NoRule),
             Access::Demand(demand) if !(trusted && demand.holds(&identity, path)) => Err(Reason::RuleDenied),
@@ -111,11 +111,17 @@ impl Rule {
         }
     }
 
+    /// Whether tokens of this provider count here.
+    pub(super) fn trusts(&self, provider: usize) -> bool {
+        self.providers.as_ref().is_none_or(|providers| providers.contains(&provider))
+    }
+
     fn permit_for(&self, identity: Option<Rc<Identity>>) -> Permit {
         Permit { identity, keep_credential: self.forward_token, rule: Some(self.index) }
     }
 
-    fn covers(&self, method: &[u8]) -> bool {
+    /// Whether this rule speaks of a method.
+    pub(super) fn covers(&self, method: &[u8]) -> bool {
         self.methods.as_ref().is_none_or(|methods| {
             methods.iter().any(|m| m.as_bytes() == method || (&**m == "GET" && method == b"HEAD"))
         })

@@ -36,6 +36,8 @@ mod examples {
     /// Issuers elsewhere: Supabase Auth, Auth0, Keycloak.
     mod providers;
 }
+/// gRPC calls over HTTP/2: held, refused, and answered.
+mod grpc;
 /// Protected headers from clients never arrive.
 mod headers;
 /// Keys: fetched, exchanged, waited for, kept, and forgotten.
@@ -69,6 +71,8 @@ mod support {
     pub(crate) mod gateway;
     /// A service and a caller that speak HTTP/2.
     pub(crate) mod http2;
+    /// A gRPC client and a service, over HTTP/2.
+    pub(crate) mod grpc;
     /// A gateway whose keys come from a server that does as it is told.
     pub(crate) mod keyed;
     /// Tokens by the thousand.

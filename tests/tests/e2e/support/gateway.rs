@@ -35,6 +35,7 @@ pub(crate) struct Listener {
     answers_itself: bool,
     access_log: Option<&'static str>,
     tls: Option<Value>,
+    cluster: &'static str,
 }
 
 enum Filter {
@@ -47,18 +48,27 @@ impl Listener {
     /// The plugin with these settings, and nothing in front that would tidy up a request: no normalisation, and
     /// upgrades and trailers let in.
     pub(crate) fn plugin(settings: Value) -> Self {
-        Self { filter: Filter::Plugin(settings), answers_itself: false, access_log: None, tls: None }
+        Self::with(Filter::Plugin(settings))
     }
 
     /// Envoy's own `jwt_authn`.
     pub(crate) fn native(settings: Value) -> Self {
-        Self { filter: Filter::Native(settings), answers_itself: false, access_log: None, tls: None }
+        Self::with(Filter::Native(settings))
     }
 
     /// No filter: this text to everybody, over TLS.
     pub(crate) fn document(text: &str, tls: Value) -> Self {
         let filter = Filter::Nothing(text.to_owned());
-        Self { filter, answers_itself: true, access_log: None, tls: Some(tls) }
+        Self { answers_itself: true, tls: Some(tls), ..Self::with(filter) }
+    }
+
+    fn with(filter: Filter) -> Self {
+        Self { filter, answers_itself: false, access_log: None, tls: None, cluster: "service" }
+    }
+
+    /// What passes goes to this cluster, and not to the recorder.
+    pub(crate) fn calling(self, cluster: &'static str) -> Self {
+        Self { cluster, ..self }
     }
 
     /// What passes is answered at once, without a service behind.
@@ -87,7 +97,7 @@ impl Listener {
         let route = if self.answers_itself {
             json!({"match": {"prefix": "/"}, "direct_response": answer})
         } else {
-            json!({"match": {"prefix": "/"}, "route": {"cluster": "service"}})
+            json!({"match": {"prefix": "/"}, "route": {"cluster": self.cluster}})
         };
         let manager = json!({
             "@type": type_url("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
@@ -224,15 +234,23 @@ pub(crate) fn cluster(name: &str, port: u16) -> Value {
     })
 }
 
+/// A cluster that speaks HTTP/2.
+pub(crate) fn http2_cluster(name: &str, port: u16) -> Value {
+    speaking(cluster(name, port), json!({"http2_protocol_options": {}}))
+}
+
 fn service(port: u16) -> Value {
+    speaking(cluster("service", port), json!({"http_protocol_options": {"enable_trailers": true}}))
+}
+
+fn speaking(mut cluster: Value, protocol: Value) -> Value {
     let options = json!({
         "@type": type_url("extensions.upstreams.http.v3.HttpProtocolOptions"),
-        "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+        "explicit_http_config": protocol,
     });
-    let mut service = cluster("service", port);
-    service["typed_extension_protocol_options"] =
+    cluster["typed_extension_protocol_options"] =
         json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options});
-    service
+    cluster
 }
 
 fn plugin(number: usize, settings: &Value, module: &PathBuf) -> Value {

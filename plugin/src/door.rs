@@ -1,7 +1,7 @@
 use doorward_gate::keys::lifecycle::{Board, Effect, Event, Lease, Lifecycle, Record};
 use doorward_gate::keys::{Algorithm, KeySet};
 use doorward_gate::policy::{Policy, Provider, RemoteKeys};
-use doorward_gate::{Decision, Gate, Hold, RequestHead, UnixTime, Waiting};
+use doorward_gate::{Decision, Gate, RequestHead, UnixTime, Waiting};
 use proxy_wasm::types::LogLevel;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -31,7 +31,11 @@ struct Remote {
     algorithms: Vec<Algorithm>,
     source: RemoteKeys,
     lifecycle: Lifecycle,
+    /// The keys of the document that has just been fetched.
+    judged: Option<KeySet>,
     record_key: String,
+    /// When the record was fetched: all that is read of it as long as it is the one in use.
+    stamp_key: String,
     lease_key: String,
 }
 
@@ -67,9 +71,9 @@ impl Door {
     }
 
     /// Whether a request may wait for keys; if so, they are being seen to.
-    pub(crate) fn is_worth_waiting(&self, hold: &Hold) -> bool {
+    pub(crate) fn is_worth_waiting(&self, provider: usize) -> bool {
         let mut remotes = self.remotes.borrow_mut();
-        let remote = remotes.iter_mut().find(|remote| remote.provider == hold.provider);
+        let remote = remotes.iter_mut().find(|remote| remote.provider == provider);
         let worth = remote.is_some_and(|remote| remote.lifecycle.want(host::now()));
         if worth {
             self.tick_every(BUSY_TICK);
@@ -88,6 +92,7 @@ impl Door {
     /// Lets every provider's life cycle take in what the board says. Returns the providers with news, and when to
     /// come back.
     pub(crate) fn tick(&self, now: UnixTime) -> (Vec<usize>, Duration) {
+        self.envoy.ticked(now);
         let mut news = Vec::new();
         let mut remotes = self.remotes.borrow_mut();
         for remote in remotes.iter_mut() {
@@ -105,15 +110,16 @@ impl Door {
         if let Some(remote) = self.remotes.borrow_mut().iter_mut().find(|r| r.provider == provider) {
             let event = remote.judge(body);
             self.advance(remote, event, now, &mut news);
+            remote.judged = None;
         }
         news
     }
 
     /// Tells what there is to tell of cache, signatures and keys.
     pub(crate) fn measure(&self, metrics: &Metrics, now: UnixTime) {
-        let (hits, misses) = self.gate.borrow_mut().take_cache_counts();
-        metrics.add("doorward_token_cache.result.hit", hits);
-        metrics.add("doorward_token_cache.result.miss", misses);
+        let lookups = self.gate.borrow_mut().take_lookups();
+        metrics.add("doorward_token_cache.result.hit", lookups.hits);
+        metrics.add("doorward_token_cache.result.miss", lookups.misses);
         let (native, here) = self.envoy.take_checked();
         metrics.add("doorward_signatures.where.host", native);
         metrics.add("doorward_signatures.where.wasm", here);
@@ -134,10 +140,14 @@ impl Door {
         for effect in remote.lifecycle.on(event, now) {
             match effect {
                 Effect::WriteLease(lease) => host::share(&remote.lease_key, &lease.to_bytes()),
-                Effect::WriteRecord(record) => host::share(&remote.record_key, &record.to_bytes()),
+                Effect::WriteRecord(record) => {
+                    host::share(&remote.record_key, &record.to_bytes());
+                    host::share(&remote.stamp_key, &record.stamp());
+                }
                 Effect::Fetch => self.fetch(remote, now, news),
                 Effect::Install(document) => {
-                    let keys = KeySet::from_jwks(&document, &remote.algorithms).ok();
+                    let read = || KeySet::from_jwks(&document, &remote.algorithms).ok();
+                    let keys = remote.judged.take().or_else(read);
                     remote.announce(keys.as_ref());
                     self.gate.borrow_mut().install(remote.provider, keys);
                     news.push(remote.provider);
@@ -188,14 +198,18 @@ impl Remote {
             algorithms: provider.algorithms().to_vec(),
             lifecycle: Lifecycle::new(me, source.clone()),
             source,
+            judged: None,
             record_key: format!("doorward/keys/{identity:016x}"),
+            stamp_key: format!("doorward/keys-stamp/{identity:016x}"),
             lease_key: format!("doorward/lease/{identity:016x}"),
         })
     }
 
     fn board(&self) -> Board {
+        let is_known = self.lifecycle.is_in_use(host::shared(&self.stamp_key).as_deref());
+        let record = if is_known { None } else { host::shared(&self.record_key) };
         Board {
-            record: host::shared(&self.record_key).and_then(|bytes| Record::from_bytes(&bytes)),
+            record: record.and_then(|bytes| Record::from_bytes(&bytes)),
             lease: host::shared(&self.lease_key).and_then(|bytes| Lease::from_bytes(&bytes)),
         }
     }
@@ -207,9 +221,12 @@ impl Remote {
     }
 
     /// Only a document that holds a usable key may replace the one in use.
-    fn judge(&self, body: Option<Vec<u8>>) -> Event {
+    fn judge(&mut self, body: Option<Vec<u8>>) -> Event {
         let complaint = match body.map(|body| (KeySet::from_jwks(&body, &self.algorithms), body)) {
-            Some((Ok(_), body)) => return Event::Fetched(body),
+            Some((Ok(keys), body)) => {
+                self.judged = Some(keys);
+                return Event::Fetched(body);
+            }
             Some((Err(error), _)) => error.to_string(),
             None => "no answer with status 200 in time".to_owned(),
         };

@@ -40,13 +40,10 @@ impl HttpContext for Filter {
         match self.worker.door.decide(&head, Waiting::Allowed) {
             Decision::Forward(permit, mutation) => self.stage.set(self.worker.forward(&permit, &mutation)),
             Decision::Refuse(refusal) => self.stage.set(self.worker.refuse(&refusal, &head)),
-            Decision::Hold(hold) => {
-                let otherwise = hold.otherwise.clone();
-                match self.worker.hold(self.context_id, &buffer, hold) {
-                    Some(stage) => self.stage = stage,
-                    None => self.stage.set(self.worker.refuse(&otherwise, &head)),
-                }
-            }
+            Decision::Hold { provider } => match self.worker.hold(self.context_id, &buffer, provider) {
+                Some(stage) => self.stage = stage,
+                None => self.stage.set(self.worker.decide_at_once(&head)),
+            },
         }
         self.action()
     }
@@ -77,12 +74,13 @@ impl Drop for Filter {
 
 impl Worker {
     /// Takes a request in to wait, if that is of any use.
-    fn hold(&self, context_id: u32, head: &[u8], hold: doorward_gate::Hold) -> Option<Rc<Cell<Stage>>> {
-        if !self.door.is_worth_waiting(&hold) {
+    fn hold(&self, context_id: u32, head: &[u8], provider: usize) -> Option<Rc<Cell<Stage>>> {
+        if !self.door.is_worth_waiting(provider) {
             return None;
         }
-        self.metrics.add("doorward_held", 1);
-        self.waiting.enter(context_id, head.to_vec(), hold, host::now())
+        let stage = self.waiting.enter(context_id, head.to_vec(), provider, host::now());
+        self.metrics.add("doorward_held", u64::from(stage.is_some()));
+        stage
     }
 
     /// Lets those go for whom keys have come, and answers those whose time is up.
@@ -101,11 +99,15 @@ impl Worker {
     }
 
     fn decide_again(&self, waiter: &Waiter) -> Stage {
-        let Some(head) = RequestHead::parse(&waiter.head) else { return self.broken() };
-        match self.door.decide(&head, Waiting::Over) {
+        RequestHead::parse(&waiter.head).map_or_else(|| self.broken(), |head| self.decide_at_once(&head))
+    }
+
+    /// Decides with what there is.
+    fn decide_at_once(&self, head: &RequestHead<'_>) -> Stage {
+        match self.door.decide(head, Waiting::Over) {
             Decision::Forward(permit, mutation) => self.forward(&permit, &mutation),
-            Decision::Refuse(refusal) => self.refuse(&refusal, &head),
-            Decision::Hold(_) => self.refuse(&waiter.otherwise, &head),
+            Decision::Refuse(refusal) => self.refuse(&refusal, head),
+            Decision::Hold { .. } => self.broken(),
         }
     }
 

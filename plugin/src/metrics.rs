@@ -1,6 +1,6 @@
 use doorward_gate::{Reason, Refusal};
 use proxy_wasm::types::MetricType;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use crate::host;
@@ -14,6 +14,7 @@ use crate::host;
 pub(crate) struct Metrics {
     requests: RefCell<HashMap<(Outcome, Option<usize>), u64>>,
     known: RefCell<HashMap<String, Option<u32>>>,
+    held: Cell<i64>,
 }
 
 /// What became of a request.
@@ -66,6 +67,15 @@ impl Metrics {
     pub(crate) fn set(&self, name: &str, value: u64) {
         if let Some(metric) = self.metric(MetricType::Gauge, name) {
             host::set_metric(metric, value);
+        }
+    }
+
+    /// Tells how many requests this worker holds; all workers add up to one gauge.
+    pub(crate) fn hold(&self, requests: usize) {
+        let now = i64::try_from(requests).unwrap_or(i64::MAX);
+        let change = now.saturating_sub(self.held.replace(now));
+        if let (true, Some(metric)) = (change != 0, self.metric(MetricType::Gauge, "doorward_held_now")) {
+            host::add_to_metric(metric, change);
         }
     }
 

@@ -82,6 +82,7 @@ impl RootContext for Root {
         worker.door.measure(&worker.metrics, now);
         worker.metrics.flush();
         worker.release(&news);
+        worker.metrics.hold(worker.waiting.len());
         worker.door.tick_every(if worker.waiting.is_empty() {
             next
         } else {

@@ -1,4 +1,4 @@
-use doorward_gate::{Refusal, UnixTime};
+use doorward_gate::UnixTime;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,8 +28,6 @@ pub(crate) struct Waiter {
     pub(crate) stage: Rc<Cell<Stage>>,
     /// Its head, as the host gave it.
     pub(crate) head: Vec<u8>,
-    /// The answer when nothing comes.
-    pub(crate) otherwise: Refusal,
     provider: usize,
     until: UnixTime,
 }
@@ -46,7 +44,7 @@ impl WaitingRoom {
         &self,
         context_id: u32,
         head: Vec<u8>,
-        hold: doorward_gate::Hold,
+        provider: usize,
         now: UnixTime,
     ) -> Option<Rc<Cell<Stage>>> {
         let mut waiters = self.waiters.borrow_mut();
@@ -55,8 +53,8 @@ impl WaitingRoom {
             return None;
         }
         let stage = Rc::new(Cell::new(Stage::Held));
-        let (provider, otherwise, until) = (hold.provider, hold.otherwise, now.saturating_add(PATIENCE));
-        waiters.push(Waiter { context_id, stage: Rc::clone(&stage), head, otherwise, provider, until });
+        let until = now.saturating_add(PATIENCE);
+        waiters.push(Waiter { context_id, stage: Rc::clone(&stage), head, provider, until });
         Some(stage)
     }
 
@@ -75,5 +73,10 @@ impl WaitingRoom {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiters.borrow().is_empty()
+    }
+
+    /// How many wait now.
+    pub(crate) fn len(&self) -> usize {
+        self.waiters.borrow().len()
     }
 }

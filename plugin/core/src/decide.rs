@@ -1,15 +1,19 @@
 //! One request, from its head to the decision. Read [`Gate::decide`] first.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::keys::KeySet;
 use crate::policy::path::Path;
 use crate::policy::{Access, HeaderMutation, Mode, Permit, Policy, Provider, Rule};
 use crate::token::{Credential, Identity, Segments, TokenCache, UnverifiedToken};
-use crate::{Host, Reason, Refusal, RequestHead};
+use crate::{Host, Reason, Refusal, RequestHead, UnixTime};
 
 /// How much of a `kid` is shown to the operator, in characters.
 const MAX_LOGGED_KID: usize = 64;
+
+/// So far ahead is a moment that the time of the last tick can tell that it is not past.
+const FAR: Duration = Duration::from_secs(30);
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -18,17 +22,11 @@ pub enum Decision {
     Forward(Permit, HeaderMutation),
     /// It gets its answer here.
     Refuse(Refusal),
-    /// It waits: keys that it needs may be on their way.
-    Hold(Hold),
-}
-
-/// Why a request waits, and what it is told if that is of no use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// The provider whose keys are missing, by its place in the configuration.
-    pub provider: usize,
-    /// The answer when nothing comes.
-    pub otherwise: Refusal,
+    /// It waits for news of a provider, which may be on its way, and is decided anew. Nothing is counted yet.
+    Hold {
+        /// The provider, by its place in the configuration.
+        provider: usize,
+    },
 }
 
 /// Whether a request may still wait.
@@ -46,7 +44,16 @@ pub struct Gate {
     policy: Policy,
     keys: TrustedKeys,
     cache: TokenCache,
+    lookups: Lookups,
     last_version: u64,
+}
+
+/// How many tokens were found in the cache, and how many were not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what it is called")]
+pub struct Lookups {
+    pub hits: u64,
+    pub misses: u64,
 }
 
 impl Gate {
@@ -54,7 +61,13 @@ impl Gate {
     pub fn new(mut policy: Policy) -> Self {
         let keys = TrustedKeys(policy.providers.iter_mut().map(Provider::take_fixed_keys).collect());
         let (entries, bytes) = policy.cache;
-        Self { policy, keys, cache: TokenCache::new(entries, bytes), last_version: 0 }
+        Self {
+            policy,
+            keys,
+            cache: TokenCache::new(entries, bytes),
+            lookups: Lookups::default(),
+            last_version: 0,
+        }
     }
 
     /// What this gate was built from.
@@ -62,9 +75,9 @@ impl Gate {
         &self.policy
     }
 
-    /// How many tokens were found in the cache since the last time this was asked, and how many were not.
-    pub fn take_cache_counts(&mut self) -> (u64, u64) {
-        self.cache.take_counts()
+    /// What was looked up in the cache since the last time this was asked.
+    pub fn take_lookups(&mut self) -> Lookups {
+        std::mem::take(&mut self.lookups)
     }
 
     /// Trusts these keys of a provider from now on, and none that it had before. `None` trusts none.
@@ -77,16 +90,20 @@ impl Gate {
 
     /// Decides about one request.
     pub fn decide(&mut self, head: &RequestHead<'_>, host: &impl Host, waiting: Waiting) -> Decision {
-        let Self { policy, keys, cache, .. } = self;
-        match (Check { policy, keys, cache, host }).admit(head) {
+        let Self { policy, keys, cache, lookups, .. } = self;
+        let mut check = Check { policy, keys, cache, host, was_cached: None };
+        let verdict = check.admit(head);
+        let was_cached = check.was_cached;
+        if let (Err(Stop { waits_for: Some(provider), .. }), Waiting::Allowed) = (&verdict, waiting) {
+            return Decision::Hold { provider: *provider };
+        }
+        lookups.count(was_cached);
+        match verdict {
             Ok((permit, credential)) => {
                 let mutation = HeaderMutation::new(&policy.headers, head, &permit, credential.as_ref());
                 Decision::Forward(permit, mutation)
             }
-            Err(Stop::Hold(hold)) if waiting == Waiting::Allowed => Decision::Hold(hold),
-            Err(Stop::Hold(Hold { otherwise: refusal, .. }) | Stop::Refuse(refusal)) => {
-                Decision::Refuse(refusal)
-            }
+            Err(Stop { refusal, .. }) => Decision::Refuse(refusal),
         }
     }
 
@@ -95,6 +112,13 @@ impl Gate {
     pub fn shadow(&self, head: &RequestHead<'_>) -> Option<HeaderMutation> {
         let mutation = || HeaderMutation::new(&self.policy.headers, head, &Permit::anonymous(), None);
         (self.policy.mode == Mode::Shadow).then(mutation)
+    }
+}
+
+impl Lookups {
+    fn count(&mut self, was_cached: Option<bool>) {
+        self.hits = self.hits.saturating_add(u64::from(was_cached == Some(true)));
+        self.misses = self.misses.saturating_add(u64::from(was_cached == Some(false)));
     }
 }
 
@@ -118,6 +142,8 @@ struct Check<'g, H> {
     keys: &'g TrustedKeys,
     cache: &'g mut TokenCache,
     host: &'g H,
+    /// Whether the token was found in the cache, once it was looked for.
+    was_cached: Option<bool>,
 }
 
 impl<'g, H: Host> Check<'g, H> {
@@ -144,19 +170,21 @@ impl<'g, H: Host> Check<'g, H> {
             return Ok((permit, None));
         };
         credential.check_site(head, &self.policy.allowed_origins).map_err(|reason| rule.refuses(reason))?;
-        let identity = self.identify(credential.token()).map_err(|stop| stop.about(rule))?;
+        let identity = self.identify(&credential).map_err(|stop| stop.about(rule))?;
         let permit = rule.permit(identity, &path)?;
         Ok((permit, Some(credential)))
     }
 
     /// Who sent this token.
-    fn identify(&mut self, token: &str) -> Result<Rc<Identity>, Stop> {
-        let now = self.host.now();
-        let trusted = self.keys;
-        if let Some(identity) = self.cache.find(token, now, |provider| trusted.version_of(provider)) {
+    fn identify(&mut self, credential: &Credential<'_>) -> Result<Rc<Identity>, Stop> {
+        let (trusted, host) = (self.keys, self.host);
+        let is_ahead = |moment| is_ahead(moment, host);
+        let known = self.cache.find(credential.bytes(), is_ahead, |provider| trusted.version_of(provider));
+        self.was_cached = Some(known.is_some());
+        if let Some(identity) = known {
             return Ok(identity);
         }
-        let segments = Segments::decode(token)?;
+        let segments = Segments::decode(credential.token()?)?;
         let unverified = UnverifiedToken::parse(&segments)?;
         let issued_by = |provider: &&Provider| provider.issuer() == unverified.issuer();
         let provider = self.policy.providers.iter().find(issued_by).ok_or(Reason::UnknownProvider)?;
@@ -165,17 +193,25 @@ impl<'g, H: Host> Check<'g, H> {
 
         let keys = trusted.of(provider.index()).ok_or_else(|| stop(Reason::KeysUnavailable))?;
         let verified = unverified.verify(provider, keys, self.host).map_err(stop)?;
-        let identity = Identity::from_claims(&verified, provider, &self.policy.headers, now).map_err(stop)?;
+        let identity =
+            Identity::from_claims(&verified, provider, &self.policy.headers, host.now()).map_err(stop)?;
         let identity = Rc::new(identity);
-        self.cache.insert(token, &identity, keys.version());
+        self.cache.insert(credential.bytes(), &identity, keys.version());
         Ok(identity)
     }
 }
 
-/// The two ways in which a request does not pass for now.
-enum Stop {
-    Refuse(Refusal),
-    Hold(Hold),
+/// Whether a moment, in seconds, lies ahead. The clock is asked only where a little could make a difference.
+fn is_ahead(moment: u64, host: &impl Host) -> bool {
+    let far = |recent: UnixTime| moment > recent.saturating_add(FAR).as_secs();
+    host.recently().is_some_and(far) || moment > host.now().as_secs()
+}
+
+/// A request does not pass.
+struct Stop {
+    refusal: Refusal,
+    /// The provider whose news could change that, if it is worth to wait for them.
+    waits_for: Option<usize>,
 }
 
 impl Stop {
@@ -184,30 +220,23 @@ impl Stop {
         let kid = kid.filter(|_| matches!(reason, Reason::UnknownKey | Reason::BadSignature)).cloned();
         let refusal = Refusal { provider: Some(provider.name().to_string()), kid, ..reason.into() };
         let may_come = matches!(reason, Reason::KeysUnavailable | Reason::UnknownKey);
-        if may_come && provider.remote_keys().is_some() {
-            Self::Hold(Hold { provider: provider.index(), otherwise: refusal })
-        } else {
-            Self::Refuse(refusal)
-        }
+        let comes = may_come && provider.remote_keys().is_some();
+        Self { refusal, waits_for: comes.then(|| provider.index()) }
     }
 
     fn about(self, rule: &Rule) -> Self {
-        let with_rule = |refusal| Refusal { rule: Some(rule.index), ..refusal };
-        match self {
-            Self::Refuse(refusal) => Self::Refuse(with_rule(refusal)),
-            Self::Hold(hold) => Self::Hold(Hold { otherwise: with_rule(hold.otherwise), ..hold }),
-        }
+        Self { refusal: Refusal { rule: Some(rule.index), ..self.refusal }, ..self }
     }
 }
 
 impl From<Reason> for Stop {
     fn from(reason: Reason) -> Self {
-        Self::Refuse(reason.into())
+        Refusal::from(reason).into()
     }
 }
 
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
-        Self::Refuse(refusal)
+        Self { refusal, waits_for: None }
     }
 }

@@ -32,7 +32,7 @@ mod reply;
 mod request;
 pub mod token;
 
-pub use decide::{Decision, Gate, Hold, Waiting};
+pub use decide::{Decision, Gate, Lookups, Waiting};
 pub use reply::{Reason, Refusal, Reply};
 pub use request::RequestHead;
 
@@ -45,6 +45,11 @@ pub type UnixTime = Duration;
 pub trait Host {
     /// The current time. Not called for requests whose answer does not depend on it.
     fn now(&self) -> UnixTime;
+
+    /// A moment that was now a second or so ago, if one is at hand for nothing.
+    fn recently(&self) -> Option<UnixTime> {
+        None
+    }
 
     /// Checks a signature natively, or answers `None` where that is not to be had for this check, so that it is
     /// done in here.

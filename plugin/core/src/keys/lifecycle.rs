@@ -37,7 +37,7 @@ pub struct Lease {
 /// What all workers see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Board {
-    /// The last document fetched.
+    /// The last document fetched; not needed where it is the one in use.
     pub record: Option<Record>,
     /// Who may fetch.
     pub lease: Option<Lease>,
@@ -99,6 +99,11 @@ impl Lifecycle {
     /// When the keys in use were fetched.
     pub fn fetched_at(&self) -> Option<UnixTime> {
         self.loaded.as_ref().map(|record| record.fetched_at)
+    }
+
+    /// Whether the record with this stamp is the one in use.
+    pub fn is_in_use(&self, stamp: Option<&[u8]>) -> bool {
+        self.loaded.as_ref().is_some_and(|record| Some(record.stamp().as_slice()) == stamp)
     }
 
     /// Whether something is expected to happen soon, so that ticks should be close together.
@@ -220,7 +225,12 @@ fn is_past(moment: UnixTime, time: Duration, now: UnixTime) -> bool {
 impl Record {
     /// The record as it is written.
     pub fn to_bytes(&self) -> Vec<u8> {
-        [&millis(self.fetched_at), self.document.as_slice()].concat()
+        [&self.stamp(), self.document.as_slice()].concat()
+    }
+
+    /// What tells it from other records.
+    pub fn stamp(&self) -> [u8; 8] {
+        millis(self.fetched_at)
     }
 
     /// A record as it was written; `None` for anything else.

@@ -30,6 +30,8 @@ pub struct HeaderPlan {
     injected: Vec<(Rc<str>, Box<str>)>,
     /// In lower case and with `-`.
     protected: BTreeSet<Vec<u8>>,
+    /// A bit for each length that a protected name has: most headers need no closer look.
+    lengths: u64,
 }
 
 /// Headers of one identity, ready to be set.
@@ -41,9 +43,10 @@ impl HeaderPlan {
         let own = DEFAULT_HEADERS.map(|(header, claim)| (header.to_owned(), claim.to_owned()));
         let injected = configured.unwrap_or_else(|| own.to_vec());
         let names = own.iter().chain(&injected).map(|(header, _)| canonical(header.as_bytes()));
-        let protected = names.collect();
+        let protected: BTreeSet<_> = names.collect();
+        let lengths = protected.iter().map(|name| length_bit(name)).fold(0, |all, bit| all | bit);
         let injected = injected.into_iter().map(|(header, claim)| (header.into(), claim.into())).collect();
-        Self { injected, protected }
+        Self { injected, protected, lengths }
     }
 
     /// Each header that is set, with the claim that fills it.
@@ -53,9 +56,10 @@ impl HeaderPlan {
 
     /// Whether only the gateway may send this header; `_` counts as `-`, since many servers fold the two.
     pub fn protects(&self, name: &[u8]) -> bool {
-        self.protected.iter().any(|protected| {
+        let is_it = |protected: &Vec<u8>| {
             protected.len() == name.len() && protected.iter().zip(name).all(|(p, n)| *p == folded(*n))
-        })
+        };
+        self.lengths & length_bit(name) != 0 && self.protected.iter().any(is_it)
     }
 
     /// Refuses a request whose `Connection` header nominates a protected name. Envoy acts on `Connection` before
@@ -85,6 +89,11 @@ impl HeaderPlan {
         }
         found
     }
+}
+
+/// Lengths of 63 and more share a bit.
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 fn canonical(name: &[u8]) -> Vec<u8> {

@@ -19,10 +19,11 @@ pub enum TokenSource {
     Query(Box<str>),
 }
 
-/// The one credential of a request: it looks like a bearer token, and nothing more is known of it.
+/// The one credential of a request, and nothing more is known of it: whether it has the form of a token is asked
+/// only when nobody has sent the same bytes before.
 #[derive(Clone, Copy)]
 pub struct Credential<'a> {
-    token: &'a str,
+    bytes: &'a [u8],
     source: &'a TokenSource,
 }
 
@@ -36,8 +37,7 @@ impl<'a> Credential<'a> {
     /// Looks into every source.
     ///
     /// # Errors
-    /// `several_credentials` for more than one, wherever they stand; `malformed_credential` for one that cannot
-    /// be a bearer token.
+    /// `several_credentials` for more than one, wherever they stand.
     pub fn extract(
         sources: &'a [TokenSource],
         head: &RequestHead<'a>,
@@ -45,9 +45,8 @@ impl<'a> Credential<'a> {
     ) -> Result<Option<Self>, Reason> {
         let mut found = None;
         for source in sources {
-            for value in source.values(head, path)? {
-                let token = bearer_token(value).ok_or(Reason::MalformedCredential)?;
-                if found.replace(Self { token, source }).is_some() {
+            for bytes in source.values(head, path)? {
+                if found.replace(Self { bytes, source }).is_some() {
                     return Err(Reason::SeveralCredentials);
                 }
             }
@@ -55,9 +54,22 @@ impl<'a> Credential<'a> {
         Ok(found)
     }
 
-    /// The token as it was sent.
-    pub fn token(&self) -> &'a str {
-        self.token
+    /// The credential as it was sent.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The credential as a bearer token: `token68` of RFC 9110 section 11.2, which every JWT is.
+    ///
+    /// # Errors
+    /// `malformed_credential` for one that cannot be a bearer token.
+    pub fn token(&self) -> Result<&'a str, Reason> {
+        let body = self.bytes.iter().rposition(|b| *b != b'=').and_then(|last| self.bytes.get(..=last));
+        let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
+        match (body, str::from_utf8(self.bytes)) {
+            (Some(body), Ok(token)) if token.len() <= MAX_TOKEN && body.iter().all(allowed) => Ok(token),
+            _ => Err(Reason::MalformedCredential),
+        }
     }
 
     /// A cookie is sent by the browser, whoever made the request: on requests that change something, and on those
@@ -169,29 +181,6 @@ fn without_parameter(path: &[u8], name: &str) -> Vec<u8> {
     if rest.is_empty() { path.to_vec() } else { [path, &rest].join(&b'?') }
 }
 
-/// `token68` of RFC 9110 section 11.2, which every JWT is.
-fn bearer_token(value: &[u8]) -> Option<&str> {
-    let body = value.iter().rposition(|b| *b != b'=').and_then(|last| value.get(..=last))?;
-    let allowed = |b: &u8| TOKEN68.get(usize::from(*b)).copied().unwrap_or(false);
-    if value.len() > MAX_TOKEN || !body.iter().all(allowed) {
-        return None;
-    }
-    str::from_utf8(value).ok()
-}
-
-/// By byte, because this is asked of every byte of every token.
-#[expect(clippy::indexing_slicing, reason = "computed by the compiler, within 0 to 127")]
-const TOKEN68: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        let other = matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-        table[byte as usize] = byte.is_ascii_alphanumeric() || other;
-        byte += 1;
-    }
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +198,8 @@ mod tests {
         let sources = all_sources();
         let head = head(path, headers);
         let path = Path::parse(path.as_bytes()).unwrap();
-        Credential::extract(&sources, &head, &path).map(|c| c.map(|c| c.token().to_owned()))
+        let found = Credential::extract(&sources, &head, &path)?;
+        found.map(|c| c.token().map(str::to_owned)).transpose()
     }
 
     fn head<'a>(path: &'a str, headers: &[(&'a str, &'a str)]) -> RequestHead<'a> {
@@ -285,7 +275,7 @@ mod tests {
     #[test]
     fn a_cookie_counts_only_from_our_own_pages_when_something_is_written() {
         let source = TokenSource::Cookie("at".into());
-        let cookie = Credential { token: "t", source: &source };
+        let cookie = Credential { bytes: b"t", source: &source };
         let origins = ["https://app.example.test".into()];
         let check = |method: &str, headers: &[(&str, &str)]| {
             let pairs = [(":method", method)];

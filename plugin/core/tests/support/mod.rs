@@ -24,6 +24,10 @@ impl Host for Clock {
         StdDuration::from_secs(self.0.get())
     }
 
+    fn recently(&self) -> Option<UnixTime> {
+        Some(StdDuration::from_secs(self.0.get() - 1))
+    }
+
     fn verify_signature(&self, _: &SignatureCheck<'_>) -> Option<bool> {
         None
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
+use super::outbox::{Channel, MailJob, OutboxEntry};
 use super::role::RoleName;
 use super::user::{User, UserStatus};
 
@@ -107,32 +108,15 @@ pub struct Report {
     pub request_id: String,
     /// What to tell, about the user who is changed and in this order.
     pub events: Vec<Event>,
-}
-
-/// An event as it waits to be published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboxEvent {
-    /// The same event has the same id wherever it turns up, and however often.
-    pub id: Uuid,
-    /// Whom it is about.
-    pub user: UserId,
-    /// Counts his events, from 1.
-    pub sequence: u64,
-    /// Its type, such as `user.created`.
-    pub kind: String,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The request that caused it; empty if none did.
-    pub request_id: String,
-    /// The member `data`, as JSON.
-    pub data: String,
+    /// What to write to people, about the same user.
+    pub mails: Vec<MailJob>,
 }
 
 impl Report {
     /// Nothing to tell yet.
     #[must_use]
     pub fn new(at: Timestamp, context: &RequestContext) -> Self {
-        Self { at, request_id: context.request_id.clone(), events: Vec::new() }
+        Self { at, request_id: context.request_id.clone(), events: Vec::new(), mails: Vec::new() }
     }
 
     /// And this happened.
@@ -142,6 +126,19 @@ impl Report {
         self
     }
 
+    /// And this is to be mailed.
+    #[must_use]
+    pub fn mail(mut self, job: MailJob) -> Self {
+        self.mails.push(job);
+        self
+    }
+
+    /// Nothing to tell, nor to mail.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.events.is_empty() && self.mails.is_empty()
+    }
+
     /// The same, and the sessions that the change ended.
     #[must_use]
     pub fn ending(&self, sessions: Vec<SessionId>) -> Self {
@@ -149,24 +146,29 @@ impl Report {
         if sessions.is_empty() { report } else { report.tell(Event::UserLogout { sessions }) }
     }
 
-    /// What waits to be published once `count`, the number of the user's last event, is raised by as many.
+    /// What waits to be told once `count`, the number of the user's last event, is raised by as many events.
     #[must_use]
-    pub fn outbox(&self, user: UserId, count: u64) -> Vec<OutboxEvent> {
+    pub fn outbox(&self, user: UserId, count: u64) -> Vec<OutboxEntry> {
         let first = count.saturating_sub(self.events.len() as u64) + 1;
-        (first..).zip(&self.events).map(|(sequence, event)| self.entry(user, sequence, event)).collect()
-    }
-
-    fn entry(&self, user: UserId, sequence: u64, event: &Event) -> OutboxEvent {
-        OutboxEvent {
-            // A user never has two events of one number, so this is unique, and needs no dice.
-            id: Uuid::new_v5(&user.uuid(), &sequence.to_be_bytes()),
+        let entry = |channel, id, sequence, kind: &str, data| OutboxEntry {
+            id,
+            channel,
             user,
             sequence,
-            kind: event.kind().to_owned(),
+            kind: kind.to_owned(),
             at: self.at,
             request_id: self.request_id.clone(),
-            data: event.data(user).to_string(),
-        }
+            data,
+            attempts: 0,
+        };
+        let events = (first..).zip(&self.events).map(|(sequence, event)| {
+            // A user never has two events of one number, so this is unique, and needs no dice.
+            let id = Uuid::new_v5(&user.uuid(), &sequence.to_be_bytes());
+            entry(Channel::Events, id, sequence, event.kind(), event.data(user).to_string())
+        });
+        let mails =
+            self.mails.iter().map(|job| entry(Channel::Mail, job.id, count, job.kind, job.data.clone()));
+        events.chain(mails).collect()
     }
 }
 
@@ -272,6 +274,18 @@ mod tests {
         assert_eq!(seen, [(4, "password.changed"), (5, "user.logout")]);
         assert_ne!(outbox[0].id, outbox[1].id);
         assert_eq!(outbox, report.outbox(user, 5), "an id depends on nothing else");
+    }
+
+    #[test]
+    fn a_mail_takes_no_number_from_the_events() {
+        let user = UserId::from(Uuid::from_u128(7));
+        let job = MailJob { id: Uuid::from_u128(9), kind: "password_reset", data: "{}".to_owned() };
+        let report = Report::new(Timestamp::UNIX_EPOCH, &RequestContext::default()).mail(job);
+        assert!(!report.is_silent());
+        let report = report.tell(Event::PasswordChanged);
+        let seen: Vec<_> =
+            report.outbox(user, 3).into_iter().map(|entry| (entry.channel, entry.sequence)).collect();
+        assert_eq!(seen, [(Channel::Events, 3), (Channel::Mail, 3)]);
     }
 
     #[test]

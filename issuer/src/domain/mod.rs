@@ -17,6 +17,8 @@ pub mod field;
 pub mod ids;
 /// Sealed keys, as the store sees them.
 pub mod keys;
+/// What waits to be told, and what becomes of it.
+pub mod outbox;
 /// The secret a user types, and what is stored of it.
 pub mod password;
 /// Which passwords may be chosen.

@@ -6,11 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::event::{OutboxEvent, Report};
+use super::event::Report;
 use super::ids::{SessionId, UserId};
 use super::keys::{KeyKind, RingChange, SealedRing, SealedSecret};
+use super::outbox::fate::Fate;
+use super::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordRefusal};
 use super::revocation::RevocationPage;
@@ -221,14 +224,59 @@ pub trait KeyAges: Send + Sync {
     fn newest_made(&self) -> Vec<(KeyKind, Timestamp)>;
 }
 
-/// What waits to be told to the rest of the system.
+/// What waits to be told to the rest of the system, on its way out.
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// The user's events that have not been removed yet, in their order.
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEvent>, StoreError>;
+    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// Takes what is due out of the others' sight until the claim ends: all that is due of those users whose entries
+    /// have waited longest, so that no two claims ever hold the front of one user's line at a time. Reads at most
+    /// `limit` of it. What is not settled by the end of the claim is due again.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError>;
+
+    /// Writes what became of entries, and gives the rest of the claim back, due at `now`. What has left stays so,
+    /// even if the claim has ended meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot answer; then some of it may be written, and the rest is due when the claim ends.
+    async fn settle(
+        &self,
+        claimed: &Claimed,
+        fates: &[(Uuid, Fate)],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Removes what was kept long enough.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// How the outbox is doing.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError>;
+
+    /// At most `limit` entries that were tried in vain, those that are given up first, then the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn troubled(&self, channel: Channel, limit: u32) -> Result<Vec<Troubled>, StoreError>;
+
+    /// Makes entries wait again, due at once and as if never tried, and with them all that only waits for its next
+    /// attempt or behind another entry. Says how many there were.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn replay(&self, which: &Replay, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Changes whenever this process has written events. Others may have, too: look from time to time.
     fn news(&self) -> watch::Receiver<u64>;

@@ -1,6 +1,7 @@
 use std::fmt::Display;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::keys::KeyEntry;
 use crate::domain::ports::StoreError;
@@ -50,4 +51,10 @@ impl KeyState {
     pub(super) fn parse(name: &str) -> Option<Self> {
         [Self::Active, Self::Revoked].into_iter().find(|state| state.as_str() == name)
     }
+}
+
+/// `at` moved back by `by`; stops at the beginning of time instead of failing.
+pub(super) fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use uuid::Uuid;
 
-use crate::domain::event::{OutboxEvent, Report};
+use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::keys::{RingChange, SealedRing};
+use crate::domain::outbox::fate::Fate;
+use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
     Changed, Exchanged, Keys, Opened, Outbox, Revocations, RingChanged, Roles, Sessions, StoreError,
@@ -98,7 +101,13 @@ pass_on!("keys" as Keys {
 });
 
 pass_on!("outbox" as Outbox {
-    fn of_user(&self, user: UserId) -> Result<Vec<OutboxEvent>, StoreError>;
+    fn of_user(&self, user: UserId) -> Result<Vec<OutboxEntry>, StoreError>;
+    fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError>;
+    fn settle(&self, claimed: &Claimed, fates: &[(Uuid, Fate)], now: Timestamp) -> Result<(), StoreError>;
+    fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+    fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError>;
+    fn troubled(&self, channel: Channel, limit: u32) -> Result<Vec<Troubled>, StoreError>;
+    fn replay(&self, which: &Replay, now: Timestamp) -> Result<u64, StoreError>;
     untimed fn news(&self) -> watch::Receiver<u64>;
 });
 

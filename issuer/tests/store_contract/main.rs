@@ -11,6 +11,8 @@ mod issuer;
 mod keys;
 /// What only MongoDB has to promise.
 mod mongodb;
+/// What waits to be told, on its way out.
+mod outbox;
 /// Changing a password.
 mod passwords;
 /// Exchanging refresh tokens: one after the other, and many at once.
@@ -74,6 +76,12 @@ contract! {
     told::no_reader_passes_a_revocation_by,
     told::what_is_deleted_has_an_end,
     told::many_log_out_at_once,
+    outbox::a_claim_is_one_users_line_from_its_front,
+    outbox::many_relays_send_everything_once_and_in_order,
+    outbox::what_is_not_settled_comes_back,
+    outbox::a_parked_event_holds_up_its_user_alone_until_it_is_replayed,
+    outbox::what_has_left_is_kept_for_a_while,
+    outbox::a_mail_goes_its_own_way_and_leaves_nothing,
     roles::a_role_that_exists_stays_as_it_is,
     roles::only_existing_roles_are_found,
     keys::a_ring_is_changed_as_a_whole,

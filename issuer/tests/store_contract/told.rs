@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, later, random_bytes};
 use doorward_issuer::domain::context::RequestContext;
-use doorward_issuer::domain::event::{Event, OutboxEvent, Report};
+use doorward_issuer::domain::event::{Event, Report};
 use doorward_issuer::domain::ids::{SessionId, UserId};
+use doorward_issuer::domain::outbox::OutboxEntry;
 use doorward_issuer::domain::ports::{Changed, Opened, Outbox, Revocations as _, Sessions, Users};
 use doorward_issuer::domain::revocation::Revoked;
 use doorward_issuer::domain::session::{Session, SessionLimits};
@@ -239,7 +240,7 @@ async fn kinds(store: &impl Store, user: UserId) -> Vec<String> {
     store.of_user(user).await.unwrap().into_iter().map(|event| event.kind).collect()
 }
 
-fn ended_by(logout: &OutboxEvent) -> Vec<String> {
+fn ended_by(logout: &OutboxEntry) -> Vec<String> {
     let data: Value = serde_json::from_str(&logout.data).unwrap();
     let ids = data["session_ids"].as_array().unwrap();
     ids.iter().map(|id| id.as_str().unwrap().to_owned()).collect()

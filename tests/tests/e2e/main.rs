@@ -69,10 +69,10 @@ mod support {
     pub(crate) mod example;
     /// An Envoy with listeners of any kind.
     pub(crate) mod gateway;
-    /// A service and a caller that speak HTTP/2.
-    pub(crate) mod http2;
     /// A gRPC client and a service, over HTTP/2.
     pub(crate) mod grpc;
+    /// A service and a caller that speak HTTP/2.
+    pub(crate) mod http2;
     /// A gateway whose keys come from a server that does as it is told.
     pub(crate) mod keyed;
     /// Tokens by the thousand.

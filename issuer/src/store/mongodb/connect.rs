@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::keys::KeyRecord;
 use super::migrations;
-use super::outbox::EventRecord;
+use super::outbox::EntryRecord;
 use super::revocations::{CounterRecord, RevocationRecord};
 use super::roles::RoleRecord;
 use super::sessions::SessionRecord;
@@ -30,7 +30,7 @@ pub struct MongoStore {
     pub(super) sessions: Collection<SessionRecord>,
     pub(super) roles: Collection<RoleRecord>,
     pub(super) keys: Collection<KeyRecord>,
-    pub(super) outbox: Collection<EventRecord>,
+    pub(super) outbox: Collection<EntryRecord>,
     pub(super) revocations: Collection<RevocationRecord>,
     pub(super) counters: Collection<CounterRecord>,
     pub(super) news: News,

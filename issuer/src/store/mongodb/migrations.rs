@@ -26,7 +26,12 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         ("users", IndexModel::builder().keys(doc! { "roles": 1 }).build()),
         ("sessions", IndexModel::builder().keys(doc! { "user": 1 }).build()),
         ("sessions", IndexModel::builder().keys(doc! { "expires_at": 1 }).options(at_expiry.clone()).build()),
-        ("outbox", unique(doc! { "user": 1, "sequence": 1 }, "outbox_user_sequence", None)),
+        // The oldest first; then one user's in their order.
+        ("outbox", IndexModel::builder().keys(doc! { "channel": 1, "state": 1, "at": 1 }).build()),
+        (
+            "outbox",
+            IndexModel::builder().keys(doc! { "channel": 1, "state": 1, "user": 1, "sequence": 1 }).build(),
+        ),
         ("revocations", IndexModel::builder().keys(doc! { "until": 1 }).options(at_expiry).build()),
         ("keys", unique(doc! { "kind": 1, "number": 1 }, "keys_kind_number", None)),
     ] {

@@ -1,6 +1,14 @@
+//! The outbox as a collection. What a flow writes is in [`append`]; the rest is for whoever sends it.
+
+/// Claiming what is due, and writing what became of it.
+mod relay;
+/// What an operator sees of it and does about it.
+mod upkeep;
+
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use mongodb::bson::{DateTime, Uuid, doc};
+use jiff::Timestamp;
+use mongodb::bson::{DateTime, Document, Uuid, doc};
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
@@ -8,32 +16,89 @@ use tokio::sync::watch;
 
 use super::connect::{MongoStore, bounded};
 use super::users::{bson_id, domain_id};
-use crate::domain::event::{OutboxEvent, Report};
+use crate::domain::event::Report;
 use crate::domain::ids::UserId;
+use crate::domain::outbox::fate::Fate;
+use crate::domain::outbox::{
+    Channel, Claim, Claimed, EntryState, OutboxEntry, OutboxStatus, Replay, Stored, Troubled,
+};
 use crate::domain::ports::{Outbox, StoreError};
-use crate::store::record::{moment, parsed, stored};
+use crate::store::record::{moment, parsed, stored, wanted};
 
 /// A document of the collection `outbox`.
 #[derive(Serialize, Deserialize)]
-pub(super) struct EventRecord {
+pub(super) struct EntryRecord {
     _id: Uuid,
+    channel: String,
+    state: String,
     user: Uuid,
     sequence: i64,
     kind: String,
     at: DateTime,
     request_id: String,
     data: String,
+    /// When to try it; once it has left, when that was.
+    due: DateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim: Option<Uuid>,
+    attempts: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[async_trait]
 impl Outbox for MongoStore {
-    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEvent>, StoreError> {
-        let (outbox, filter) = (self.outbox.clone(), doc! { "user": bson_id(user.uuid()) });
+    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEntry>, StoreError> {
+        let states = ["waiting", "done", "unroutable", "parked"];
+        let filter = doc! { "channel": "events", "state": { "$in": states }, "user": bson_id(user.uuid()) };
+        let outbox = self.outbox.clone();
         let find = async move {
             let found = outbox.find(filter).sort(doc! { "sequence": 1 }).await?;
-            found.try_collect::<Vec<EventRecord>>().await
+            found.try_collect::<Vec<EntryRecord>>().await
         };
-        bounded(find).await?.into_iter().map(OutboxEvent::try_from).collect()
+        bounded(find).await?.into_iter().map(OutboxEntry::try_from).collect()
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let (outbox, claim) = (self.outbox.clone(), *claim);
+        let (users, found) = bounded(async move { relay::claim(&outbox, &claim).await }).await?;
+        let users = users.into_iter().map(|user| UserId::from(domain_id(user))).collect();
+        let found = found.into_iter().map(Stored::try_from).collect::<Result<_, _>>()?;
+        Ok(Claimed::line_up(claim, users, found))
+    }
+
+    async fn settle(
+        &self,
+        claimed: &Claimed,
+        fates: &[(uuid::Uuid, Fate)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (outbox, claim, users) = (self.outbox.clone(), claimed.claim, claimed.users.clone());
+        let fates: Vec<_> = claimed.held_up.iter().chain(fates).cloned().collect();
+        bounded(async move { relay::settle(&outbox, (claim, &users), &fates, now).await }).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        let outbox = self.outbox.clone();
+        bounded(async move { upkeep::sweep(&outbox, now).await }).await
+    }
+
+    async fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError> {
+        let outbox = self.outbox.clone();
+        bounded(async move { upkeep::status(&outbox, channel).await }).await?
+    }
+
+    async fn troubled(&self, channel: Channel, limit: u32) -> Result<Vec<Troubled>, StoreError> {
+        let outbox = self.outbox.clone();
+        let found = bounded(async move { upkeep::troubled(&outbox, channel, limit).await }).await?;
+        found.into_iter().map(Troubled::try_from).collect()
+    }
+
+    async fn replay(&self, which: &Replay, now: Timestamp) -> Result<u64, StoreError> {
+        let (outbox, which) = (self.outbox.clone(), *which);
+        let replayed = bounded(async move { upkeep::replay(&outbox, &which, now).await }).await;
+        self.news.spread();
+        replayed
     }
 
     fn news(&self) -> watch::Receiver<u64> {
@@ -48,7 +113,7 @@ pub(super) async fn append(
     user: UserId,
     report: &Report,
 ) -> error::Result<()> {
-    if report.events.is_empty() {
+    if report.is_silent() {
         return Ok(());
     }
     let update = doc! { "$inc": { "events": stored(report.events.len() as u64) } };
@@ -67,40 +132,79 @@ pub(super) async fn append_counted(
     (user, count): (UserId, i64),
     report: &Report,
 ) -> error::Result<()> {
-    let events = report.outbox(user, u64::try_from(count).unwrap_or_default());
-    if events.is_empty() {
+    let entries = report.outbox(user, u64::try_from(count).unwrap_or_default());
+    if entries.is_empty() {
         return Ok(());
     }
-    let records = events.into_iter().map(EventRecord::from);
+    let records = entries.into_iter().map(EntryRecord::from);
     store.outbox.insert_many(records).session(transaction).await.map(drop)
 }
 
-impl From<OutboxEvent> for EventRecord {
-    fn from(event: OutboxEvent) -> Self {
+/// A moment as the database keeps it.
+fn time(at: Timestamp) -> DateTime {
+    DateTime::from_millis(at.as_millisecond())
+}
+
+/// What waits in a channel.
+fn waiting_in(channel: Channel) -> Document {
+    doc! { "channel": channel.as_str(), "state": EntryState::Waiting.as_str() }
+}
+
+impl From<OutboxEntry> for EntryRecord {
+    fn from(entry: OutboxEntry) -> Self {
         Self {
-            _id: bson_id(event.id),
-            user: bson_id(event.user.uuid()),
-            sequence: stored(event.sequence),
-            kind: event.kind,
-            at: DateTime::from_millis(event.at.as_millisecond()),
-            request_id: event.request_id,
-            data: event.data,
+            _id: bson_id(entry.id),
+            channel: entry.channel.as_str().to_owned(),
+            state: EntryState::Waiting.as_str().to_owned(),
+            user: bson_id(entry.user.uuid()),
+            sequence: stored(entry.sequence),
+            kind: entry.kind,
+            at: time(entry.at),
+            request_id: entry.request_id,
+            data: entry.data,
+            due: time(entry.at),
+            claim: None,
+            attempts: 0,
+            reason: None,
         }
     }
 }
 
-impl TryFrom<EventRecord> for OutboxEvent {
+impl TryFrom<EntryRecord> for OutboxEntry {
     type Error = StoreError;
 
-    fn try_from(record: EventRecord) -> Result<Self, StoreError> {
+    fn try_from(record: EntryRecord) -> Result<Self, StoreError> {
         Ok(Self {
             id: domain_id(record._id),
+            channel: wanted(Channel::parse(&record.channel), "an entry's channel")?,
             user: UserId::from(domain_id(record.user)),
-            sequence: parsed(u64::try_from(record.sequence), "an event's sequence")?,
+            sequence: parsed(u64::try_from(record.sequence), "an entry's sequence")?,
             kind: record.kind,
-            at: moment(record.at.timestamp_millis(), "an event's time")?,
+            at: moment(record.at.timestamp_millis(), "an entry's time")?,
             request_id: record.request_id,
             data: record.data,
+            attempts: parsed(u32::try_from(record.attempts), "an entry's attempts")?,
         })
+    }
+}
+
+impl TryFrom<EntryRecord> for Stored {
+    type Error = StoreError;
+
+    fn try_from(record: EntryRecord) -> Result<Self, StoreError> {
+        let state = wanted(EntryState::parse(&record.state), "an entry's state")?;
+        let due = moment(record.due.timestamp_millis(), "an entry's due time")?;
+        let claim = record.claim.map(domain_id);
+        Ok(Self { entry: record.try_into()?, state, due, claim })
+    }
+}
+
+impl TryFrom<EntryRecord> for Troubled {
+    type Error = StoreError;
+
+    fn try_from(mut record: EntryRecord) -> Result<Self, StoreError> {
+        let state = wanted(EntryState::parse(&record.state), "an entry's state")?;
+        let reason = record.reason.take().unwrap_or_default();
+        Ok(Self { entry: record.try_into()?, state, reason })
     }
 }

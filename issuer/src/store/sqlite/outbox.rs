@@ -1,18 +1,66 @@
+//! The outbox as a table. What a flow writes is in [`append`]; the rest is for whoever sends it.
+
+/// Claiming what is due, and writing what became of it.
+mod relay;
+/// What an operator sees of it and does about it.
+mod upkeep;
+
 use async_trait::async_trait;
-use rusqlite::{Row, Transaction, named_params};
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Error, Row, Transaction, named_params};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::connect::{SqliteError, SqliteStore};
-use crate::domain::event::{OutboxEvent, Report};
+use crate::domain::event::Report;
 use crate::domain::ids::UserId;
+use crate::domain::outbox::fate::Fate;
+use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use crate::domain::ports::{Outbox, StoreError};
-use crate::store::record::{moment, parsed, stored};
+use crate::store::record::{moment, parsed, stored, wanted};
 
 #[async_trait]
 impl Outbox for SqliteStore {
-    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEvent>, StoreError> {
+    async fn of_user(&self, user: UserId) -> Result<Vec<OutboxEntry>, StoreError> {
         self.read(move |transaction| of_user(transaction, user)).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let claim = *claim;
+        // Reading first costs nothing, and most of the time nothing is due.
+        if !self.read(move |transaction| relay::is_due(transaction, &claim)).await? {
+            return Ok(Claimed::nothing(claim));
+        }
+        Ok(self.write(move |transaction| relay::claim(transaction, claim)).await?)
+    }
+
+    async fn settle(
+        &self,
+        claimed: &Claimed,
+        fates: &[(Uuid, Fate)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (claim, users) = (claimed.claim, claimed.users.clone());
+        let fates: Vec<_> = claimed.held_up.iter().chain(fates).cloned().collect();
+        Ok(self.write(move |transaction| relay::settle(transaction, (claim, &users), &fates, now)).await?)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        Ok(self.write(move |transaction| upkeep::sweep(transaction, now)).await?)
+    }
+
+    async fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError> {
+        self.read(move |transaction| upkeep::status(transaction, channel)).await
+    }
+
+    async fn troubled(&self, channel: Channel, limit: u32) -> Result<Vec<Troubled>, StoreError> {
+        self.read(move |transaction| upkeep::troubled(transaction, channel, limit)).await
+    }
+
+    async fn replay(&self, which: &Replay, now: Timestamp) -> Result<u64, StoreError> {
+        let which = *which;
+        Ok(self.tell(move |transaction| upkeep::replay(transaction, &which, now)).await?)
     }
 
     fn news(&self) -> watch::Receiver<u64> {
@@ -23,8 +71,8 @@ impl Outbox for SqliteStore {
 const COUNT: &str = "UPDATE users SET events = events + ? WHERE id = ? RETURNING events";
 
 const INSERT: &str = "
-    INSERT INTO outbox (id, user, sequence, kind, at, request_id, data)
-    VALUES (:id, :user, :sequence, :kind, :at, :request_id, :data)";
+    INSERT INTO outbox (id, channel, user, sequence, kind, at, request_id, data, due)
+    VALUES (:id, :channel, :user, :sequence, :kind, :at, :request_id, :data, :at)";
 
 /// Writes what the report tells about the user, who has to be there still.
 pub(super) fn append(
@@ -32,7 +80,7 @@ pub(super) fn append(
     user: UserId,
     report: &Report,
 ) -> Result<(), SqliteError> {
-    if report.events.is_empty() {
+    if report.is_silent() {
         return Ok(());
     }
     let id = user.uuid();
@@ -41,37 +89,46 @@ pub(super) fn append(
     let count = raise.query_row((count, id.as_bytes()), |row| row.get::<_, i64>(0))?;
     let count = parsed(u64::try_from(count), "a user's events")?;
     let mut insert = transaction.prepare_cached(INSERT)?;
-    for event in report.outbox(user, count) {
+    for entry in report.outbox(user, count) {
         insert.execute(named_params! {
-            ":id": event.id.as_bytes(),
+            ":id": entry.id.as_bytes(),
+            ":channel": entry.channel.as_str(),
             ":user": id.as_bytes(),
-            ":sequence": stored(event.sequence),
-            ":kind": event.kind,
-            ":at": event.at.as_millisecond(),
-            ":request_id": event.request_id,
-            ":data": event.data,
+            ":sequence": stored(entry.sequence),
+            ":kind": entry.kind,
+            ":at": entry.at.as_millisecond(),
+            ":request_id": entry.request_id,
+            ":data": entry.data,
         })?;
     }
     Ok(())
 }
 
-fn of_user(transaction: &Transaction<'_>, user: UserId) -> Result<Vec<OutboxEvent>, SqliteError> {
-    let mut statement =
-        transaction.prepare_cached("SELECT * FROM outbox WHERE user = ? ORDER BY sequence")?;
-    let rows = statement.query_map([user.uuid().as_bytes()], |row| Ok(event(row)))?;
+fn of_user(transaction: &Transaction<'_>, user: UserId) -> Result<Vec<OutboxEntry>, SqliteError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT * FROM outbox
+         WHERE channel = 'events' AND state IN ('waiting', 'done', 'unroutable', 'parked') AND user = ?
+         ORDER BY sequence",
+    )?;
+    let rows = statement.query_map([user.uuid().as_bytes()], |row| Ok(entry(row)))?;
     rows.map(|row| row?).collect()
 }
 
-fn event(row: &Row<'_>) -> Result<OutboxEvent, SqliteError> {
-    let uuid =
-        |column| Ok::<_, SqliteError>(parsed(Uuid::from_slice(&row.get::<_, Vec<u8>>(column)?), column)?);
-    Ok(OutboxEvent {
-        id: uuid("id")?,
-        user: UserId::from(uuid("user")?),
-        sequence: parsed(u64::try_from(row.get::<_, i64>("sequence")?), "an event's sequence")?,
+fn entry(row: &Row<'_>) -> Result<OutboxEntry, SqliteError> {
+    Ok(OutboxEntry {
+        id: uuid(row, "id")?,
+        channel: wanted(Channel::parse(&row.get::<_, String>("channel")?), "an entry's channel")?,
+        user: UserId::from(uuid(row, "user")?),
+        sequence: parsed(u64::try_from(row.get::<_, i64>("sequence")?), "an entry's sequence")?,
         kind: row.get("kind")?,
-        at: moment(row.get("at")?, "an event's time")?,
+        at: moment(row.get("at")?, "an entry's time")?,
         request_id: row.get("request_id")?,
         data: row.get("data")?,
+        attempts: row.get("attempts")?,
     })
+}
+
+fn uuid(row: &Row<'_>, column: &str) -> Result<Uuid, Error> {
+    let bytes: Vec<u8> = row.get(column)?;
+    Uuid::from_slice(&bytes).map_err(|error| Error::FromSqlConversionFailure(0, Type::Blob, error.into()))
 }

@@ -6,6 +6,8 @@ mod acceptor;
 mod connection;
 /// Looks after the key ring while the issuer runs.
 mod keep_keys;
+/// The key ring by itself, for the command line.
+pub mod key_ring;
 /// The listeners, from binding to draining.
 pub mod listen;
 /// The master key of a database that has none configured.
@@ -28,7 +30,7 @@ use self::listen::{Listeners, termination};
 pub use self::master_key::MasterKeyError;
 use self::stores::Stores;
 use crate::config::{Algorithm, Config, Password, Secret, Token};
-use crate::crypto::keeper::{RingKeeper, RingMeans};
+use crate::crypto::keeper::RingKeeper;
 use crate::crypto::password::BcryptHasher;
 use crate::crypto::pool::{Pool, PoolSettings};
 use crate::crypto::refresh::RefreshMint;
@@ -39,7 +41,6 @@ use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::domain::grant::Grant;
 use crate::domain::keys::SigningAlgorithm;
-use crate::domain::keys::rules::RingRules;
 use crate::domain::login::Login;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
@@ -125,15 +126,9 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let stores = Stores::open(&config.store, metrics.clone()).await?;
         roles::ensure(&*stores.roles, &config.roles).await.map_err(OpenError::from)?;
-        let signing = signing(&config.token);
-        let means = RingMeans {
-            store: stores.keys.clone(),
-            master: master_key::of(&config.store, &*random)?,
-            rules: ring_rules(config, &signing),
-            clock: clock.clone(),
-            random: random.clone(),
-        };
+        let means = key_ring::means(config, stores.keys.clone(), clock.clone(), random.clone())?;
         let ring = Arc::new(RingKeeper::open(means).await?);
+        let signing = signing(&config.token);
         let signer = Arc::new(Signer::new(ring.clone(), &signing, signer_settings(&config.token))?);
         let pool = Pool::start_watched(pool_settings(&config.password), metrics.clone());
         let pool = pool.map_err(StartError::Pool)?;
@@ -232,14 +227,6 @@ fn signing(settings: &Token) -> Signing {
             Signing::Shared { secret: bytes(secret), old: settings.old_secret.as_ref().map(bytes) }
         }
         (Algorithm::Es256, _) | (Algorithm::Hs256, None) => Signing::Ring(SigningAlgorithm::Es256),
-    }
-}
-
-fn ring_rules(config: &Config, signing: &Signing) -> RingRules {
-    RingRules {
-        signing: signing.ring_algorithm(),
-        rotate_every: config.rotate_keys_every,
-        session: config.token.session_ttl,
     }
 }
 

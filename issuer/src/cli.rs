@@ -1,20 +1,20 @@
 //! The command line.
 
+/// `users create`.
+mod create_user;
+/// `keys list`, `keys rotate` and `keys revoke`.
+mod keys;
+
 use std::ffi::OsString;
-use std::io::{BufRead as _, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use zeroize::Zeroizing;
+use clap::{Parser, Subcommand};
 
-use crate::app::{self, App, StartError};
+use self::create_user::CreateUser;
+use self::keys::KeysCommand;
+use crate::app::{self, StartError};
 use crate::config::Config;
-use crate::domain::context::RequestContext;
-use crate::domain::password::Password;
-use crate::domain::register::{NewUserRequest, RegisterError};
-use crate::domain::role::RoleName;
-use crate::domain::user::User;
 use crate::telemetry;
 
 /// Registers users, logs them in, issues their tokens and publishes the keys that verify them.
@@ -35,6 +35,9 @@ enum Command {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// See and change the keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Administer users.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -52,22 +55,6 @@ enum UsersCommand {
     Create(CreateUser),
 }
 
-#[derive(Debug, Args)]
-struct CreateUser {
-    /// The e-mail address.
-    #[arg(long)]
-    email: String,
-    /// A user name.
-    #[arg(long)]
-    username: Option<String>,
-    /// A role that exists; may be given more than once. `user`, if none is given.
-    #[arg(long = "role", value_name = "ROLE", default_value = "user")]
-    roles: Vec<String>,
-    /// A file with the password; its last line break does not count.
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
-}
-
 /// Why a command ended early; one sentence that says what to do next.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -81,6 +68,8 @@ enum Failure {
     Password { place: String, reason: std::io::Error },
     #[error("the account was not made: {0}")]
     Create(String),
+    #[error("{0}")]
+    Keys(#[from] keys::KeysError),
 }
 
 impl Cli {
@@ -100,7 +89,8 @@ impl Cli {
                 print_settings(&config);
                 Ok(())
             }
-            Command::Users(UsersCommand::Create(user)) => create_user(&config, user),
+            Command::Keys(command) => keys::run(&config, command),
+            Command::Users(UsersCommand::Create(user)) => create_user::run(&config, user),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -124,52 +114,6 @@ fn serve(config: &Config) -> Result<(), Failure> {
     block_on(async { Ok(app::serve(config).await?) })
 }
 
-fn create_user(config: &Config, user: CreateUser) -> Result<(), Failure> {
-    telemetry::install(&config.telemetry);
-    let password = read_password(user.password_file.as_deref())?;
-    block_on(async {
-        let app = App::open(config).await?;
-        let request = NewUserRequest { email: user.email, password, username: user.username };
-        let context = RequestContext { request_id: "users-create".to_owned(), ..RequestContext::default() };
-        let user = app.register.prepare_with(request, &user.roles, &context).await?;
-        let user = app.register.add(user, &context).await?;
-        println!("{}", as_json(&user));
-        Ok(())
-    })
-}
-
-fn as_json(user: &User) -> serde_json::Value {
-    let mut json = serde_json::json!({
-        "id": user.id.to_string(),
-        "email": user.email.as_str(),
-        "roles": user.roles.iter().map(RoleName::as_str).collect::<Vec<_>>(),
-        "created_at": user.created_at.to_string(),
-    });
-    if let Some(username) = &user.username {
-        json["username"] = username.as_str().into();
-    }
-    json
-}
-
-fn read_password(file: Option<&Path>) -> Result<Password, Failure> {
-    let place = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
-    let text = match file {
-        Some(path) => std::fs::read_to_string(path),
-        None => read_line(),
-    };
-    let text = Zeroizing::new(text.map_err(|reason| Failure::Password { place, reason })?);
-    Ok(Password::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-}
-
-fn read_line() -> std::io::Result<String> {
-    if std::io::stdin().is_terminal() {
-        eprint!("Password: ");
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(line)
-}
-
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
@@ -177,17 +121,4 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     // Nothing of ours is left to wait for: what is still blocked belongs to a store that does not answer.
     runtime.shutdown_background();
     done
-}
-
-impl From<RegisterError> for Failure {
-    fn from(error: RegisterError) -> Self {
-        Self::Create(match error {
-            RegisterError::Invalid(errors) => {
-                let clauses: Vec<_> =
-                    errors.iter().map(|error| format!("{} {}", error.field, error.message)).collect();
-                clauses.join("; ")
-            }
-            other => telemetry::with_causes(&other),
-        })
-    }
 }

@@ -25,12 +25,19 @@ pub(super) fn of(store: &Store, random: &dyn Random) -> Result<Arc<MasterKey>, M
 }
 
 fn beside(database: &Path, random: &dyn Random) -> Result<MasterKey, MasterKeyError> {
-    let path = path_beside(database);
-    match read(&path) {
+    at(&path_beside(database), random)
+}
+
+/// The master key in that file, which is made if there is none.
+///
+/// # Errors
+/// As [`of`].
+pub(super) fn at(path: &Path, random: &dyn Random) -> Result<MasterKey, MasterKeyError> {
+    match read(path) {
         Err(MasterKeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            make(&path, random)?;
+            make(path, random)?;
             // Read back what is there: another process may have been first.
-            read(&path)
+            read(path)
         }
         read => read,
     }
@@ -77,13 +84,20 @@ fn read(path: &Path) -> Result<MasterKey, MasterKeyError> {
 /// Whole or not at all, and never over another: written aside, then linked to its name.
 fn make(path: &Path, random: &dyn Random) -> Result<(), MasterKeyError> {
     let aside = path.with_extension(random_uuid(random).to_string());
-    let made = write(&aside, random).and_then(|()| match fs::hard_link(&aside, path) {
+    let linked = write(&aside, random).and_then(|()| match fs::hard_link(&aside, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
     });
+    // Keys are sealed under it in a moment: by then it must not be lost in a power cut.
+    let made = linked.and_then(|()| sync_folder(path));
     // If it stays behind, it is one more key that nothing uses.
     let _removed = fs::remove_file(&aside);
     made.map_err(|source| MasterKeyError::Io { path: path.to_owned(), source })
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn write(path: &Path, random: &dyn Random) -> io::Result<()> {

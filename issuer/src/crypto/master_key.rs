@@ -1,4 +1,5 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::seal::{self, KEY_BYTES, Key};
@@ -42,6 +43,12 @@ impl MasterKey {
         Zeroizing::new(BASE64_STANDARD.encode(*self.0))
     }
 
+    /// Whether it is the same key.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&*other.0).into()
+    }
+
     /// Encrypts `secret` and binds it to `label`.
     pub(super) fn seal(&self, secret: &[u8], label: &[u8], random: &dyn Random) -> Vec<u8> {
         seal::seal(&self.0, secret, label, random)
@@ -62,7 +69,8 @@ mod tests {
     fn base64_of_32_bytes_and_nothing_else() {
         let key = MasterKey::generate(&SystemRandom);
         let text = format!(" {}\n", *key.to_base64());
-        assert_eq!(*MasterKey::parse(&text).unwrap().0, *key.0);
+        assert!(MasterKey::parse(&text).unwrap().is(&key));
+        assert!(!MasterKey::generate(&SystemRandom).is(&key));
         for text in ["", "c2hvcnQ=", "not base64 at all", &BASE64_STANDARD.encode([0; 33])] {
             assert_eq!(MasterKey::parse(text).err(), Some(MasterKeyError), "{text:?}");
         }

@@ -84,6 +84,13 @@ impl RingRules {
         entries.iter().map(|entry| self.stage(entry, entries, now)).collect()
     }
 
+    /// When another key takes over from it, or has; unless it is the last one.
+    #[must_use]
+    pub fn active_until(&self, entry: &KeyEntry, entries: &[KeyEntry]) -> Option<Timestamp> {
+        let later = of_purpose(entries, entry.kind.purpose()).filter(|key| order(key) > order(entry));
+        later.map(|key| key.active_from).min()
+    }
+
     /// The keys that a ring needs and lacks, to be made at once; and a next signing key, if the algorithm is another one
     /// than that of the latest.
     #[must_use]
@@ -149,8 +156,7 @@ impl RingRules {
             std::cmp::Ordering::Equal => Stage::Active,
             std::cmp::Ordering::Greater => Stage::Next,
             std::cmp::Ordering::Less => {
-                let successor = line().filter(|key| order(key) > order(entry)).min_by_key(|key| order(key));
-                let since = successor.map_or(active.active_from, |key| key.active_from);
+                let since = self.active_until(entry, entries).unwrap_or(active.active_from);
                 match self.kept(entry.kind.purpose()).map(|kept| later(since, kept)) {
                     Some(until) if until <= now => Stage::Expired,
                     until => Stage::Retired { until },

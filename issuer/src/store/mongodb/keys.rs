@@ -49,7 +49,7 @@ impl Keys for MongoStore {
         let (store, context) = (self.clone(), (seen, change.clone(), at));
         let work = async move {
             store
-                .tell(context, |transaction, store, (seen, change, at)| {
+                .tell_and_revoke(context, |transaction, store, (seen, change, at)| {
                     change_ring(transaction, store, *seen, change, *at).boxed()
                 })
                 .await

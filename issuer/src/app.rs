@@ -2,6 +2,8 @@
 
 /// Connections, also when there are none left to give.
 mod acceptor;
+/// Accounts by themselves, for the command line.
+pub mod accounts;
 /// What the listeners know about a connection that their server does not.
 mod connection;
 /// Looks after the key ring while the issuer runs.

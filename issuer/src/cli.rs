@@ -2,6 +2,10 @@
 
 /// `users create`.
 mod create_user;
+/// `users export`.
+mod export_users;
+/// `users import`.
+mod import_users;
 /// `keys list`, `keys rotate` and `keys revoke`.
 mod keys;
 
@@ -12,6 +16,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::create_user::CreateUser;
+use self::export_users::ExportUsers;
+use self::import_users::ImportUsers;
 use self::keys::KeysCommand;
 use crate::app::{self, StartError};
 use crate::config::Config;
@@ -53,6 +59,10 @@ enum ConfigCommand {
 enum UsersCommand {
     /// Make an account; the password comes from standard input or a file. Prints the account as JSON.
     Create(CreateUser),
+    /// Take over accounts with the hashes of their passwords, one JSON object a line.
+    Import(ImportUsers),
+    /// Write all accounts with the hashes of their passwords, one JSON object a line.
+    Export(ExportUsers),
 }
 
 /// Why a command ended early; one sentence that says what to do next.
@@ -68,7 +78,11 @@ enum Failure {
     Password { place: String, reason: std::io::Error },
     #[error("the account was not made: {0}")]
     Create(String),
-    #[error("{0}")]
+    #[error(transparent)]
+    Import(#[from] import_users::ImportUsersError),
+    #[error(transparent)]
+    Export(#[from] export_users::ExportError),
+    #[error(transparent)]
     Keys(#[from] keys::KeysError),
 }
 
@@ -91,6 +105,8 @@ impl Cli {
             }
             Command::Keys(command) => keys::run(&config, command),
             Command::Users(UsersCommand::Create(user)) => create_user::run(&config, user),
+            Command::Users(UsersCommand::Import(import)) => import_users::run(&config, import),
+            Command::Users(UsersCommand::Export(export)) => export_users::run(&config, export),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ pub(super) struct Stores {
     pub(super) roles: Arc<dyn Roles>,
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) keys: Arc<dyn Keys>,
+    pub(super) outbox: Arc<dyn Outbox>,
     pub(super) revocations: Arc<dyn Revocations>,
     pub(super) health: Arc<dyn StoreHealth>,
 }
@@ -41,6 +42,7 @@ impl Stores {
             roles: store.clone(),
             sessions: store.clone(),
             keys: store.clone(),
+            outbox: store.clone(),
             revocations: store.clone(),
             health: store,
         }

@@ -8,8 +8,9 @@ use tracing_subscriber::EnvFilter;
 use super::settings::Settings;
 use super::{Algorithm, Password, Secret, Server, Store, Telemetry, Token};
 use crate::crypto::master_key::MasterKey;
-use crate::crypto::password::{COSTS, DEFAULT_COST};
+use crate::crypto::password::DEFAULT_COST;
 use crate::crypto::signer::MIN_SHARED_SECRET;
+use crate::domain::password::COSTS;
 use crate::domain::policy::{DEFAULT_MIN_LENGTH, DEFAULT_MIN_SCORE};
 use crate::domain::role::RoleName;
 

@@ -13,7 +13,7 @@ use super::keeper::RingKeeper;
 use super::pool::{Pool, PoolError};
 use super::ring::{KeyRing, Line, Secret};
 use crate::domain::clock::{Random, random_bytes};
-use crate::domain::password::{Password, PasswordHash};
+use crate::domain::password::{COSTS, Password, PasswordHash};
 use crate::domain::policy::{PasswordChoice, PasswordRefusal};
 use crate::domain::ports::{HashError, PasswordHasher, Verdict};
 
@@ -28,8 +28,6 @@ pub struct BcryptHasher {
 
 /// bcrypt's cost when nothing else is configured.
 pub const DEFAULT_COST: u32 = 12;
-/// Costs that can be configured: below, hashes are too easy to guess even in tests; above, one takes seconds.
-pub const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 

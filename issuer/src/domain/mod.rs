@@ -33,6 +33,8 @@ pub mod session;
 pub mod token;
 /// The account.
 pub mod user;
+/// An account as one line of JSON.
+pub mod user_line;
 /// A canonical user name, and what a user may log in with.
 pub mod username;
 
@@ -45,6 +47,8 @@ pub mod authenticate;
 pub mod change_password;
 /// What is handed out for an open session.
 pub mod grant;
+/// Accounts from elsewhere, line by line.
+pub mod import;
 /// Login name and password in, session and tokens out.
 pub mod login;
 /// What users do about their own sessions: see them, end one, end all.

@@ -59,6 +59,13 @@ pub trait Users: Send + Sync {
     /// When the store cannot answer.
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
 
+    /// At most `limit` accounts in the order of their ids, and only those behind `after`: all of them, page by page, while
+    /// others write.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
     /// Puts `new` in the place of `old`, a hash of the same password, unless the hash has changed since.
     /// Says whether it did. Neither the epoch nor `updated_at` moves.
     ///

@@ -74,6 +74,7 @@ pass_on!("users" as Users {
     fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
     fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
+    fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError>;
     fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
     fn change(&self, id: UserId, epoch: u64, change: &UserChange, report: &Report)
         -> Result<Changed, WriteUserError>;

@@ -9,5 +9,7 @@ mod config;
 mod keys;
 /// `serve`, from start to end.
 mod serve;
+/// `users import` and `users export`.
+mod transfer;
 /// `users create`.
 mod users;

@@ -53,6 +53,7 @@ contract! {
     users::a_user_name_belongs_to_one_user,
     users::many_users_have_no_name,
     users::of_many_at_once_one_gets_the_address,
+    users::all_accounts_come_page_by_page,
     users::a_hash_is_replaced_only_if_it_has_not_changed,
     passwords::a_new_password_ends_all_sessions_of_its_user_in_one_write,
     passwords::a_change_of_an_older_epoch_is_superseded,

@@ -186,6 +186,10 @@ impl<S: Users> Users for ChangedBeforeRead<S> {
         self.0.by_login(login).await
     }
 
+    async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.0.accounts(after, limit).await
+    }
+
     async fn replace_hash(
         &self,
         id: UserId,

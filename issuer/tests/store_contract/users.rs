@@ -120,3 +120,27 @@ pub(crate) async fn a_hash_is_replaced_only_if_it_has_not_changed<F: Fixture>() 
 async fn find(users: &impl doorward_issuer::domain::ports::Users, id: UserId) -> Option<User> {
     users.by_id(id).await.unwrap()
 }
+
+pub(crate) async fn all_accounts_come_page_by_page<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.open().await;
+    assert_eq!(store.accounts(None, 3).await.unwrap(), []);
+    let mut expected = Vec::new();
+    for number in 0..7 {
+        let mut account = account();
+        account.user.roles = ["admin", "user"].map(role_name)[..number % 3].to_vec();
+        store.insert(&account, &quiet()).await.unwrap();
+        expected.push(account);
+    }
+    expected.sort_by_key(|account| account.user.id);
+    let mut found = Vec::new();
+    loop {
+        let page = store.accounts(found.last().map(|account: &Account| account.user.id), 3).await.unwrap();
+        assert!(page.len() <= 3);
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page);
+    }
+    assert_eq!(found, expected);
+}

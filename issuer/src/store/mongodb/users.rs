@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use mongodb::bson::{DateTime, Document, Uuid, doc};
 use mongodb::{ClientSession, error};
@@ -80,6 +80,16 @@ impl Users for MongoStore {
         let users = self.users.clone();
         let found = bounded(async move { users.find_one(filter).await }).await?;
         found.map(Account::try_from).transpose()
+    }
+
+    async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let behind = after.map_or_else(Document::new, |id| doc! { "_id": { "$gt": bson_id(id.uuid()) } });
+        let users = self.users.clone();
+        let find = async move {
+            let found = users.find(behind).sort(doc! { "_id": 1 }).limit(limit.into()).await?;
+            found.try_collect::<Vec<UserRecord>>().await
+        };
+        bounded(find).await?.into_iter().map(Account::try_from).collect()
     }
 
     async fn replace_hash(

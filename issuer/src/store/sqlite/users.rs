@@ -41,6 +41,10 @@ impl Users for SqliteStore {
         self.read(move |transaction| find(transaction, column, name.into())).await
     }
 
+    async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        self.read(move |transaction| page(transaction, after, limit)).await
+    }
+
     async fn replace_hash(
         &self,
         id: UserId,
@@ -196,14 +200,29 @@ fn find(transaction: &Transaction<'_>, column: &str, value: Value) -> Result<Opt
     let query = format!("SELECT * FROM users WHERE {column} = ?");
     let mut statement = transaction.prepare_cached(&query)?;
     let found = statement.query_row([value], |row| Ok(account(row))).optional()?.transpose()?;
-    let Some(mut account) = found else { return Ok(None) };
+    found.map(|account| with_roles(transaction, account)).transpose()
+}
+
+fn page(
+    transaction: &Transaction<'_>,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<Account>, SqliteError> {
+    // No id comes before the empty one.
+    let after = after.map_or_else(Vec::new, |id| id.uuid().as_bytes().to_vec());
+    let mut statement = transaction.prepare_cached("SELECT * FROM users WHERE id > ? ORDER BY id LIMIT ?")?;
+    let found = statement.query_map((after, limit), |row| Ok(account(row)))?;
+    found.map(|account| with_roles(transaction, account??)).collect()
+}
+
+fn with_roles(transaction: &Transaction<'_>, mut account: Account) -> Result<Account, SqliteError> {
     let mut roles =
         transaction.prepare_cached("SELECT role FROM user_roles WHERE user = ? ORDER BY position")?;
     let roles = roles.query_map([account.user.id.uuid().as_bytes()], |row| row.get::<_, String>(0))?;
     for role in roles {
         account.user.roles.push(parsed(RoleName::parse(&role?), "a user's role")?);
     }
-    Ok(Some(account))
+    Ok(account)
 }
 
 /// The account in this row, still without roles.

@@ -51,6 +51,10 @@ impl UserLine {
     /// # Errors
     /// When it is not JSON, lacks a field, or has another one or one of another type.
     pub fn parse(text: &str) -> Result<Self, LineError> {
+        // The library would take an array for one, too.
+        if !text.trim_start().starts_with('{') {
+            return Err(LineError::Shape("is not one JSON object".to_owned()));
+        }
         let mut json = serde_json::Deserializer::from_str(text);
         let line = serde_path_to_error::deserialize(&mut json)
             .map_err(|error| LineError::Shape(shape(&error.path().to_string(), error.inner())))?;
@@ -158,8 +162,6 @@ fn shape(path: &str, error: &serde_json::Error) -> String {
         format!("{name} is no field of a user")
     } else if text.starts_with("duplicate field") {
         format!("{name} is there twice")
-    } else if path.is_empty() || path == "." {
-        "is not one JSON object".to_owned()
     } else {
         format!("{path} is of another type")
     }
@@ -237,8 +239,9 @@ mod tests {
                 r#"{"email": "hush", "password_hash": "hush"}"#.to_owned(),
                 "email must have the form name@domain; password_hash must be",
             ),
-            ("hush".to_owned(), "is not one JSON object (column 1)"),
-            (r#"["hush"]"#.to_owned(), "email is of another type"),
+            ("hush".to_owned(), "is not one JSON object"),
+            (r#"["hush"]"#.to_owned(), "is not one JSON object"),
+            (r#" {"email": hush}"#.to_owned(), "is not one JSON object (column 12)"),
             ("{}{}".to_owned(), "email is missing"),
             (format!("{} hush", with("")), "is not one JSON object (column"),
         ] {

@@ -144,7 +144,7 @@ fn a_bad_line_is_named_and_the_others_are_imported() {
         writeln!(all, "{line}").unwrap();
     }
     for error in [
-        "line 1: is not one JSON object (column 1)",
+        "line 1: is not one JSON object\n",
         "line 1: email must have the form name@domain; username must have 3 to 32 characters",
         "line 1: roles has no role PILOT",
         "line 1: password_hash must have a cost between 4 and 16",

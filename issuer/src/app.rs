@@ -38,6 +38,8 @@ use crate::crypto::pool::{Pool, PoolSettings};
 use crate::crypto::refresh::RefreshMint;
 use crate::crypto::ring::RingError;
 use crate::crypto::signer::{ShortSecret, Signer, SignerSettings, Signing};
+use crate::domain::administer_roles::AdministerRoles;
+use crate::domain::administer_users::AdministerUsers;
 use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random, SystemClock, SystemRandom};
@@ -46,6 +48,7 @@ use crate::domain::keys::SigningAlgorithm;
 use crate::domain::login::Login;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
+use crate::domain::read_audit::ReadAudit;
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
 use crate::domain::revocation_feed::RevocationFeed;
@@ -176,6 +179,20 @@ impl App {
             Arc::new(OwnSessions { sessions: stores.sessions.clone(), refresh_tokens, clock: clock.clone() });
         let change_password =
             Arc::new(ChangePassword { users: stores.users.clone(), hasher, policy, clock: clock.clone() });
+        let administer_users = Arc::new(AdministerUsers {
+            users: stores.users.clone(),
+            roles: stores.roles.clone(),
+            sessions: stores.sessions.clone(),
+            register: register.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        });
+        let administer_roles = Arc::new(AdministerRoles {
+            roles: stores.roles.clone(),
+            kept: vec![roles::user(), roles::admin()],
+            clock: clock.clone(),
+            random: random.clone(),
+        });
         let authenticate = Arc::new(Authenticate {
             access_tokens: signer.clone(),
             users: stores.users,
@@ -192,6 +209,9 @@ impl App {
             own_sessions,
             change_password,
             revocations,
+            administer_users,
+            administer_roles,
+            read_audit: Arc::new(ReadAudit { audit: stores.audit }),
             authenticate,
             jwks: signer,
             issuer: config.token.issuer.clone(),

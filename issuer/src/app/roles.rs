@@ -1,16 +1,13 @@
+use crate::domain::permit::ADMINISTRATION;
 use crate::domain::ports::{Roles, StoreError};
 use crate::domain::role::{Permission, Permissions, Role, RoleName};
-
-/// What an administrator may do; the permissions that the API asks for.
-const ADMINISTRATION: [&str; 6] =
-    ["users:read", "users:write", "roles:read", "roles:write", "roles:assign", "audit:read"];
 
 /// Makes `user`, `admin` and the configured roles, unless they exist: what an administrator changed stays changed.
 pub(super) async fn ensure(roles: &dyn Roles, configured: &[RoleName]) -> Result<(), StoreError> {
     let admin = Role {
-        name: name("admin"),
+        name: admin(),
         description: "Administers users and roles".to_owned(),
-        permissions: ADMINISTRATION.into_iter().map(permission).collect(),
+        permissions: ADMINISTRATION.iter().copied().map(permission).collect(),
     };
     let user = Role {
         name: user(),
@@ -31,6 +28,11 @@ pub(super) async fn ensure(roles: &dyn Roles, configured: &[RoleName]) -> Result
 /// The role of somebody who registers himself.
 pub(super) fn user() -> RoleName {
     name("user")
+}
+
+/// The role of somebody who administers everything.
+pub(super) fn admin() -> RoleName {
+    name("admin")
 }
 
 fn name(text: &'static str) -> RoleName {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::domain::ports::{Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
+use crate::domain::ports::{Audit, Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
 use crate::store::OpenError;
 use crate::store::mongodb::MongoStore;
 use crate::store::sqlite::SqliteStore;
@@ -15,6 +15,7 @@ pub(super) struct Stores {
     pub(super) keys: Arc<dyn Keys>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) revocations: Arc<dyn Revocations>,
+    pub(super) audit: Arc<dyn Audit>,
     pub(super) health: Arc<dyn StoreHealth>,
 }
 
@@ -34,7 +35,7 @@ impl Stores {
 
     fn of<S>(store: S, watch: Arc<dyn StoreWatch>) -> Self
     where
-        S: Users + Roles + Sessions + Keys + Outbox + Revocations + StoreHealth + 'static,
+        S: Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + StoreHealth + 'static,
     {
         let store = Arc::new(Watched::new(store, watch));
         Self {
@@ -44,6 +45,7 @@ impl Stores {
             keys: store.clone(),
             outbox: store.clone(),
             revocations: store.clone(),
+            audit: store.clone(),
             health: store,
         }
     }

@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::audit::AuditEntry;
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
 use super::outbox::{Channel, MailJob, OutboxEntry};
-use super::role::RoleName;
+use super::role::{Permissions, RoleName};
 use super::user::{User, UserStatus};
 
 /// Something that happened to a user, as the rest of the system hears of it. Never holds a password, a token or a key.
@@ -110,13 +111,21 @@ pub struct Report {
     pub events: Vec<Event>,
     /// What to write to people, about the same user.
     pub mails: Vec<MailJob>,
+    /// What to keep on record, if an administrator does it.
+    pub audit: Option<AuditEntry>,
 }
 
 impl Report {
     /// Nothing to tell yet.
     #[must_use]
     pub fn new(at: Timestamp, context: &RequestContext) -> Self {
-        Self { at, request_id: context.request_id.clone(), events: Vec::new(), mails: Vec::new() }
+        Self {
+            at,
+            request_id: context.request_id.clone(),
+            events: Vec::new(),
+            mails: Vec::new(),
+            audit: None,
+        }
     }
 
     /// And this happened.
@@ -137,6 +146,12 @@ impl Report {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.events.is_empty() && self.mails.is_empty()
+    }
+
+    /// And an administrator did it.
+    #[must_use]
+    pub fn record(self, entry: AuditEntry) -> Self {
+        Self { audit: Some(entry), ..self }
     }
 
     /// The same, and the sessions that the change ended.
@@ -245,6 +260,17 @@ impl UserUpdate {
 }
 
 impl Alert {
+    /// Somebody has permissions to administer that he did not have before: `gained` are all of them, and `why` says by what.
+    #[must_use]
+    pub fn role_escalation(gained: &Permissions, why: Map<String, Value>, context: &RequestContext) -> Self {
+        let mut details = why;
+        let gained: Vec<_> = gained.iter().map(ToString::to_string).collect();
+        details.insert("permissions".to_owned(), gained.into());
+        details.insert("address".to_owned(), json!(context.address));
+        details.insert("user_agent".to_owned(), json!(context.user_agent));
+        Self { kind: "role_escalation", details }
+    }
+
     /// An exchanged refresh token came back: two have it, and one is a thief.
     #[must_use]
     pub fn refresh_token_reuse(session: SessionId, context: &RequestContext) -> Self {

@@ -14,3 +14,12 @@ impl FieldError {
         Self { field, message: message.to_string() }
     }
 }
+
+/// What was parsed; or nothing, and what is wrong is noted.
+pub(super) fn noted<T, E: ToString>(
+    field: &'static str,
+    parsed: Result<T, E>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    parsed.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+}

@@ -98,9 +98,7 @@ impl Import {
             // Somebody was quicker, perhaps another line.
             Err(WriteUserError::EmailTaken) => Ok(Imported::EmailTaken),
             Err(WriteUserError::UsernameTaken) => Err(username_taken()),
-            Err(WriteUserError::Store(error)) => {
-                self.quicker(account).await.unwrap_or_else(|| Err(error.into()))
-            }
+            Err(other) => self.quicker(account).await.unwrap_or_else(|| Err(other.unless_taken().into())),
         }
     }
 

@@ -3,6 +3,8 @@
 //!
 //! Read [`register`], [`login`], [`refresh`] and [`authenticate`] first: one file per flow, top to bottom.
 
+/// What administrators did.
+pub mod audit;
 /// The time and the dice, as ports, and the system's own.
 pub mod clock;
 /// Who asks, from where: travels with every flow.
@@ -11,6 +13,8 @@ pub mod context;
 pub mod email;
 /// What happened, as the rest of the system hears of it.
 pub mod event;
+/// From the names of roles to roles that there are.
+mod existing_roles;
 /// What is wrong with one field of a request.
 pub mod field;
 /// Identifiers that cannot be mixed up.
@@ -19,8 +23,12 @@ pub mod ids;
 pub mod keys;
 /// What waits to be told, and what becomes of it.
 pub mod outbox;
+/// Long lists, a page at a time.
+pub mod page;
 /// The secret a user types, and what is stored of it.
 pub mod password;
+/// Proof that somebody may do what he asks for.
+pub mod permit;
 /// Which passwords may be chosen.
 pub mod policy;
 /// Tokens that are dead before their time.
@@ -41,6 +49,10 @@ pub mod username;
 /// What the flows need from the outside, with the obligations of whoever provides it.
 pub mod ports;
 
+/// What administrators do about roles.
+pub mod administer_roles;
+/// What administrators do about users.
+pub mod administer_users;
 /// Bearer token in, caller out.
 pub mod authenticate;
 /// Another password, and the end of everything that the old one opened.
@@ -53,6 +65,8 @@ pub mod import;
 pub mod login;
 /// What users do about their own sessions: see them, end one, end all.
 pub mod own_sessions;
+/// What administrators did, for those who may know.
+pub mod read_audit;
 /// Refresh token in, the next pair out.
 pub mod refresh;
 /// A new account.

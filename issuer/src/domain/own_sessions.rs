@@ -5,8 +5,9 @@ use super::clock::Clock;
 use super::context::RequestContext;
 use super::event::Report;
 use super::ids::SessionId;
+use super::page::{Page, PageSize, Place};
 use super::ports::{RefreshTokens, Sessions, StoreError};
-use super::session::{Session, SessionCursor};
+use super::session::Session;
 
 /// Lets users see and end their own sessions.
 pub struct OwnSessions {
@@ -18,35 +19,16 @@ pub struct OwnSessions {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Some of somebody's sessions.
-#[derive(Debug)]
-pub struct SessionPage {
-    /// The latest login first.
-    pub sessions: Vec<Session>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<SessionCursor>,
-}
-
-/// Sessions on one page.
-pub const PAGE: u32 = 50;
-
 impl OwnSessions {
-    /// The open sessions of the caller, page by page.
+    /// The open sessions of the caller, the latest login first.
     ///
     /// # Errors
     /// When the store cannot answer.
-    pub async fn list(
-        &self,
-        caller: &Caller,
-        after: Option<SessionCursor>,
-    ) -> Result<SessionPage, StoreError> {
-        // One more than fits tells whether there is another page.
-        let mut sessions = self.sessions.page(caller.user().id, after, PAGE + 1, self.clock.now()).await?;
-        let more = sessions.len() > PAGE as usize;
-        sessions.truncate(PAGE as usize);
-        let last =
-            sessions.last().map(|session| SessionCursor { created_at: session.created_at, id: session.id });
-        Ok(SessionPage { sessions, next: last.filter(|_| more) })
+    pub async fn list(&self, caller: &Caller, after: Option<Place>) -> Result<Page<Session>, StoreError> {
+        let size = PageSize::default();
+        let (user, now) = (caller.user().id, self.clock.now());
+        let found = self.sessions.page(user, after, size.and_one(), now).await?;
+        Ok(Page::of(found, size, Session::place))
     }
 
     /// Ends a session of the caller's, and says whether he has one of that name that is still open.

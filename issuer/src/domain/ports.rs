@@ -9,21 +9,23 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::audit::AuditEntry;
 use super::event::Report;
 use super::ids::{SessionId, UserId};
 use super::keys::{KeyKind, RingChange, SealedRing, SealedSecret};
 use super::outbox::fate::Fate;
 use super::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
+use super::page::Place;
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordRefusal};
 use super::revocation::RevocationPage;
 use super::role::{Role, RoleName};
-use super::session::{Session, SessionCursor};
+use super::session::Session;
 use super::token::{
     AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenFingerprint,
     TokenRefusal,
 };
-use super::user::{Account, User, UserChange};
+use super::user::{Account, User, UserChange, UserQuery};
 use super::username::LoginName;
 
 /// Users and their password hashes.
@@ -78,13 +80,27 @@ pub trait Users: Send + Sync {
         new: &PasswordHash,
     ) -> Result<bool, StoreError>;
 
+    /// At most `limit` of the users that the query is about: the newest first, and only those behind `after`.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn list(
+        &self,
+        query: &UserQuery,
+        after: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError>;
+
     /// Changes a user who is still in `epoch`, and moves `updated_at`. What the change cuts off
     /// ([`UserChange::cuts`]) is cut off in the same transaction: the epoch rises by one and the tokens of older epochs
     /// are revoked; and if sessions end, all of them do. Together with [`Sessions::open`] this means that
     /// no session that the old password opened, or was about to open, is left.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert), when the address or name belongs to somebody else.
+    /// As [`insert`](Self::insert), when the address or name belongs to somebody else; and
+    /// [`WriteUserError::LastAdministrator`] when nobody would be left who is open and has all that an
+    /// [administrator](super::permit::ADMINISTRATION) has, and somebody is now. That is decided in the transaction: of two
+    /// administrators who close each other's accounts at the same time, one stays.
     async fn change(
         &self,
         id: UserId,
@@ -93,20 +109,20 @@ pub trait Users: Send + Sync {
         report: &Report,
     ) -> Result<Changed, WriteUserError>;
 
-    /// Removes a user and his sessions, and revokes all his tokens. Says whether there was one.
+    /// Removes a user who is still in `epoch` and his sessions, and revokes all his tokens.
     ///
     /// # Errors
-    /// When the store cannot answer.
-    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError>;
+    /// [`WriteUserError::LastAdministrator`], as [`change`](Self::change).
+    async fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError>;
 }
 
-/// What became of a change of a user.
+/// What became of a change of something that others may change too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Changed {
     /// It happened.
     Yes,
-    /// The user is in another epoch by now, or gone; nothing was written.
+    /// It is not what it was by now, or gone; nothing was written.
     Superseded,
 }
 
@@ -124,6 +140,42 @@ pub trait Roles: Send + Sync {
     /// # Errors
     /// When the store cannot answer.
     async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError>;
+
+    /// All roles, by name.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn every(&self) -> Result<Vec<Role>, StoreError>;
+
+    /// Puts `new` in the place of `old`, the role of that name as it is now; without `old` there must be none. The events of
+    /// the report are about `actor`. If the change takes a permission away and the role has no more owners than
+    /// [`CUT_AT_ONCE`](super::role::CUT_AT_ONCE), their epochs rise and their tokens are revoked.
+    ///
+    /// # Errors
+    /// [`WriteRoleError::LastAdministrator`], as [`Users::change`].
+    async fn put(
+        &self,
+        old: Option<&Role>,
+        new: &Role,
+        actor: UserId,
+        report: &Report,
+    ) -> Result<Changed, WriteRoleError>;
+
+    /// Removes the role, if it is as `old` still.
+    ///
+    /// # Errors
+    /// [`WriteRoleError::Owned`] as long as somebody has it.
+    async fn remove(&self, old: &Role, report: &Report) -> Result<Changed, WriteRoleError>;
+}
+
+/// What administrators did. It is written with the [`Report`] of the deed, and never removed.
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// At most `limit` entries: the newest first, and only those behind `after`.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn entries(&self, after: Option<Place>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 /// Open sessions. What holds for a [`Report`] given to [`Users`] holds here.
@@ -171,7 +223,7 @@ pub trait Sessions: Send + Sync {
     async fn page(
         &self,
         user: UserId,
-        after: Option<SessionCursor>,
+        after: Option<Place>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreError>;
@@ -341,18 +393,35 @@ pub enum WriteUserError {
     /// Another user has that name.
     #[error("the user name is taken")]
     UsernameTaken,
+    /// Nobody would be left who can administer.
+    #[error("this is the last administrator")]
+    LastAdministrator,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a role was not changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteRoleError {
+    /// Nobody would be left who can administer.
+    #[error("the last administrator has this role")]
+    LastAdministrator,
+    /// Somebody has it.
+    #[error("the role has owners")]
+    Owned,
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl WriteUserError {
-    /// What is wrong if neither the address nor the name was written.
+    /// What is wrong if neither address, name, roles nor status were written.
     #[must_use]
     pub fn unless_taken(self) -> StoreError {
         match self {
             Self::Store(error) => error,
-            taken @ (Self::EmailTaken | Self::UsernameTaken) => StoreError::Corrupt(taken.to_string()),
+            other => StoreError::Corrupt(other.to_string()),
         }
     }
 }

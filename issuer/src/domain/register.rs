@@ -5,7 +5,8 @@ use super::clock::{Clock, Random};
 use super::context::RequestContext;
 use super::email::Email;
 use super::event::{Event, Report};
-use super::field::FieldError;
+use super::existing_roles::{ExistingError, existing};
+use super::field::{FieldError, noted};
 use super::ids::UserId;
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
@@ -73,6 +74,14 @@ pub enum RegisterError {
     Store(#[from] StoreError),
 }
 
+impl NewUser {
+    /// The roles that it will have.
+    #[must_use]
+    pub fn roles(&self) -> &[RoleName] {
+        &self.roles
+    }
+}
+
 impl Register {
     /// Somebody registers himself, and gets the default roles. Writes nothing: dropping the future gives the place in
     /// the queue back.
@@ -98,8 +107,8 @@ impl Register {
         context: &RequestContext,
     ) -> Result<NewUser, RegisterError> {
         let choice = self.check(request)?;
-        let roles = self.existing(roles).await?;
-        self.hash(choice, roles, context).await
+        let roles = existing(&*self.roles, roles).await?;
+        self.hash(choice, roles.into_iter().map(|role| role.name).collect(), context).await
     }
 
     /// Makes the account. Should run to its end once it has begun.
@@ -108,6 +117,19 @@ impl Register {
     /// See [`RegisterError`]; then there is no new account. After [`RegisterError::Store`] there may be one: trying
     /// again tells.
     pub async fn add(&self, new: NewUser, context: &RequestContext) -> Result<User, RegisterError> {
+        self.add_telling(new, context, |_, report| report).await
+    }
+
+    /// The same, with more to tell or to keep on record about it.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub async fn add_telling(
+        &self,
+        new: NewUser,
+        context: &RequestContext,
+        more: impl FnOnce(&User, Report) -> Report,
+    ) -> Result<User, RegisterError> {
         let now = self.clock.now();
         let user = User {
             id: UserId::random(&*self.random),
@@ -121,6 +143,7 @@ impl Register {
             updated_at: now,
         };
         let report = Report::new(now, context).tell(Event::UserCreated { user: Box::new(user.clone()) });
+        let report = more(&user, report);
         let account = Account { user, password: new.password };
         self.users.insert(&account, &report).await?;
         Ok(account.user)
@@ -140,21 +163,6 @@ impl Register {
         }
     }
 
-    async fn existing(&self, names: &[String]) -> Result<Vec<RoleName>, RegisterError> {
-        let mut errors = Vec::new();
-        let mut wanted: Vec<RoleName> = Vec::new();
-        for name in names {
-            match noted("roles", RoleName::parse(name), &mut errors) {
-                Some(name) if !wanted.contains(&name) => wanted.push(name),
-                _ => {}
-            }
-        }
-        let found = self.roles.named(&wanted).await?;
-        let missing = wanted.iter().filter(|name| found.iter().all(|role| role.name != **name));
-        errors.extend(missing.map(|name| FieldError::new("roles", format!("has no role {name}"))));
-        if errors.is_empty() { Ok(wanted) } else { Err(RegisterError::Invalid(errors)) }
-    }
-
     async fn hash(
         &self,
         choice: PasswordChoice,
@@ -169,12 +177,13 @@ impl Register {
     }
 }
 
-fn noted<T, E: ToString>(
-    field: &'static str,
-    parsed: Result<T, E>,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    parsed.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+impl From<ExistingError> for RegisterError {
+    fn from(error: ExistingError) -> Self {
+        match error {
+            ExistingError::Invalid(errors) => Self::Invalid(errors),
+            ExistingError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<WriteUserError> for RegisterError {
@@ -182,7 +191,7 @@ impl From<WriteUserError> for RegisterError {
         match error {
             WriteUserError::EmailTaken => Self::EmailTaken,
             WriteUserError::UsernameTaken => Self::UsernameTaken,
-            WriteUserError::Store(error) => Self::Store(error),
+            other => Self::Store(other.unless_taken()),
         }
     }
 }

@@ -12,6 +12,14 @@ pub struct Role {
     pub permissions: Permissions,
 }
 
+impl Role {
+    /// Whether its owners have less than when it was `old`.
+    #[must_use]
+    pub fn takes_from(&self, old: &Self) -> bool {
+        !old.permissions.is_subset(&self.permissions)
+    }
+}
+
 /// A role's name, such as `admin` or `PROVIDER`; upper and lower case differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoleName(String);
@@ -22,6 +30,10 @@ pub struct Permission(String);
 
 /// Permissions, sorted and without repetition.
 pub type Permissions = BTreeSet<Permission>;
+
+/// How many owners of a role lose their tokens at once when it loses a permission. Beyond that the write would take too
+/// long, and the gateways would have to remember too much; their tokens run out by themselves.
+pub const CUT_AT_ONCE: u32 = 1000;
 
 /// Why a text names no role or permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

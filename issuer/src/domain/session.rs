@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::clock::later;
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
+use super::page::Place;
 use super::token::TokenFingerprint;
 
 /// One login, and the family of refresh tokens that descends from it. A session that has ended is not stored.
@@ -34,15 +35,6 @@ pub struct Session {
     pub address: Option<IpAddr>,
     /// What the client said it was; cut to [`MAX_USER_AGENT`] characters.
     pub user_agent: Option<String>,
-}
-
-/// A place in the list of a user's sessions: behind the one that began then and has that name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionCursor {
-    /// When it began.
-    pub created_at: Timestamp,
-    /// Its name.
-    pub id: SessionId,
 }
 
 /// How long sessions live.
@@ -94,6 +86,12 @@ impl Session {
             expires_at: later(now, idle).min(self.ends_at),
             ..self.clone()
         }
+    }
+
+    /// Its place among the sessions of its user.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.uuid() }
     }
 
     /// Whether it is still good at `now`.

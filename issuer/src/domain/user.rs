@@ -1,7 +1,9 @@
 use jiff::Timestamp;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::email::Email;
 use super::ids::UserId;
+use super::page::Place;
 use super::password::PasswordHash;
 use super::role::RoleName;
 use super::username::Username;
@@ -28,6 +30,14 @@ pub struct User {
     pub created_at: Timestamp,
     /// When anything above last changed.
     pub updated_at: Timestamp,
+}
+
+impl User {
+    /// His place in the list of users.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.created_at, id: self.id.uuid() }
+    }
 }
 
 /// Whether an account may be used.
@@ -65,6 +75,42 @@ pub struct Account {
     pub password: PasswordHash,
 }
 
+/// Which users to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserQuery {
+    /// Those who have this in their address or name.
+    pub text: Option<SearchText>,
+    /// Those who have this role.
+    pub role: Option<RoleName>,
+    /// Those whose account is so.
+    pub status: Option<UserStatus>,
+}
+
+/// A piece of an address or a user name, in their canonical form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchText(String);
+
+impl SearchText {
+    /// The most characters that there is something to find for: an address is no longer.
+    pub const MAX: usize = 254;
+
+    /// Reads a piece, if there is one that is not too long.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // Checked before any normalising, so that the work is bounded by it.
+        if text.is_empty() || text.len() > Self::MAX {
+            return None;
+        }
+        Some(Self(text.nfc().collect::<String>().to_lowercase().nfc().collect()))
+    }
+
+    /// The piece.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What shall be different about a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserChange {
@@ -94,6 +140,12 @@ pub enum Cut {
 }
 
 impl UserChange {
+    /// Whether the user may have less rights after it.
+    #[must_use]
+    pub fn may_disempower(&self) -> bool {
+        self.roles.is_some() || self.status == Some(UserStatus::Suspended)
+    }
+
     /// What becomes worthless by it. Follows from the change, so that nobody can forget it.
     #[must_use]
     pub fn cuts(&self) -> Cut {

@@ -13,6 +13,7 @@ use super::metrics::outcome;
 use super::problem::Problem;
 use super::reason::Reason;
 use super::tokens::TokenAnswer;
+use super::user::UserAnswer;
 use crate::domain::authenticate::{AuthError, Authenticate, Caller};
 use crate::domain::context::RequestContext;
 use crate::domain::email::Email;
@@ -97,7 +98,7 @@ impl AuthApi {
     ///
     /// The account as it is now, which may be newer than the token.
     #[oai(path = "/me", method = "get", operation_id = "me")]
-    async fn me(&self, Bearer(caller): Bearer) -> Result<Json<Me>, Problem> {
+    async fn me(&self, Bearer(caller): Bearer) -> Result<Json<UserAnswer>, Problem> {
         Ok(Json(caller.into()))
     }
 
@@ -170,20 +171,6 @@ impl LoginBody {
     }
 }
 
-#[derive(Object)]
-#[oai(skip_serializing_if_is_none)]
-struct Me {
-    id: String,
-    email: String,
-    email_verified: bool,
-    username: Option<String>,
-    status: String,
-    roles: Vec<String>,
-    permissions: Vec<String>,
-    created_at: String,
-    updated_at: String,
-}
-
 #[derive(Deserialize, Object)]
 struct ValidateBody {
     /// An access token of this issuer.
@@ -220,23 +207,6 @@ impl From<User> for Registered {
             email: user.email.as_str().to_owned(),
             username: user.username.map(|name| name.as_str().to_owned()),
             created_at: user.created_at.to_string(),
-        }
-    }
-}
-
-impl From<Caller> for Me {
-    fn from(caller: Caller) -> Self {
-        let user = caller.user();
-        Self {
-            id: user.id.to_string(),
-            email: user.email.as_str().to_owned(),
-            email_verified: user.email_verified,
-            username: user.username.as_ref().map(|name| name.as_str().to_owned()),
-            status: user.status.as_str().to_owned(),
-            roles: user.roles.iter().map(ToString::to_string).collect(),
-            permissions: caller.permissions().iter().map(Permission::to_string).collect(),
-            created_at: user.created_at.to_string(),
-            updated_at: user.updated_at.to_string(),
         }
     }
 }

@@ -33,6 +33,7 @@ enum Wrong {
     Missing(&'static str),
     Unexpected { wanted: String },
     Unacceptable,
+    Unknown,
 }
 
 impl fmt::Display for Wrong {
@@ -41,6 +42,7 @@ impl fmt::Display for Wrong {
             Self::Missing(_) => f.write_str("is required"),
             Self::Unexpected { wanted } => write!(f, "must be {wanted}"),
             Self::Unacceptable => f.write_str("is not acceptable"),
+            Self::Unknown => f.write_str("cannot be set here"),
         }
     }
 }
@@ -62,6 +64,10 @@ impl Error for Wrong {
 
     fn unknown_variant(_: &str, names: &'static [&'static str]) -> Self {
         Self::Unexpected { wanted: format!("one of {}", names.join(", ")) }
+    }
+
+    fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
+        Self::Unknown
     }
 
     fn missing_field(name: &'static str) -> Self {

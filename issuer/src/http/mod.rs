@@ -6,6 +6,12 @@
 /// Every route of both listeners; read this first.
 pub mod routes;
 
+/// `/admin/audit`.
+mod admin_audit;
+/// `/admin/roles*`.
+mod admin_roles;
+/// `/admin/users*`.
+mod admin_users;
 /// `/auth/*`: accounts, logging in, and who a token belongs to.
 mod auth;
 /// `/openapi.json` and `/docs`.
@@ -37,6 +43,8 @@ mod known;
 /// The client's address, behind proxies.
 mod peer;
 
+/// From a caller to one who has the permission that is asked for.
+mod allowed;
 /// From `Authorization` to a caller.
 mod bearer;
 /// From a JSON body to a typed value.
@@ -52,3 +60,5 @@ mod problem;
 mod reason;
 /// The answer that hands out tokens.
 mod tokens;
+/// The answer that is an account.
+mod user;

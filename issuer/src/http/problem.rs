@@ -8,6 +8,8 @@ use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
 use super::reason::Reason;
+use crate::domain::administer_roles::AdministerRoleError;
+use crate::domain::administer_users::AdministerUserError;
 use crate::domain::authenticate::AuthError;
 use crate::domain::change_password::ChangePasswordError;
 use crate::domain::field::FieldError;
@@ -46,6 +48,11 @@ impl Problem {
     /// One field that is not acceptable.
     pub(super) fn invalid_field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid(vec![WrongField { field: field.into(), message: message.into() }])
+    }
+
+    /// Fields that a flow does not accept.
+    fn invalid_fields(errors: Vec<FieldError>) -> Self {
+        Self::invalid(errors.into_iter().map(WrongField::from).collect())
     }
 
     /// The reason's name, for the log.
@@ -149,9 +156,7 @@ impl From<StoreError> for Problem {
 impl From<RegisterError> for Problem {
     fn from(error: RegisterError) -> Self {
         match error {
-            RegisterError::Invalid(errors) => {
-                Self::invalid(errors.into_iter().map(WrongField::from).collect())
-            }
+            RegisterError::Invalid(errors) => Self::invalid_fields(errors),
             RegisterError::EmailTaken => Reason::EmailTaken.into(),
             RegisterError::UsernameTaken => Reason::UsernameTaken.into(),
             RegisterError::Overloaded { retry_after } => Self::overloaded(retry_after),
@@ -198,6 +203,37 @@ impl From<ChangePasswordError> for Problem {
             ChangePasswordError::Revoked => Reason::Revoked.into(),
             ChangePasswordError::Overloaded { retry_after } => Self::overloaded(retry_after),
             ChangePasswordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdministerUserError> for Problem {
+    fn from(error: AdministerUserError) -> Self {
+        match error {
+            AdministerUserError::Forbidden => Reason::Forbidden.into(),
+            AdministerUserError::NotFound => Reason::NotFound.into(),
+            AdministerUserError::Invalid(errors) => Self::invalid_fields(errors),
+            AdministerUserError::EmailTaken => Reason::EmailTaken.into(),
+            AdministerUserError::UsernameTaken => Reason::UsernameTaken.into(),
+            AdministerUserError::LastAdministrator => Reason::LastAdministrator.into(),
+            AdministerUserError::Conflict => Reason::Conflict.into(),
+            AdministerUserError::Overloaded { retry_after } => Self::overloaded(retry_after),
+            AdministerUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdministerRoleError> for Problem {
+    fn from(error: AdministerRoleError) -> Self {
+        match error {
+            AdministerRoleError::Forbidden => Reason::Forbidden.into(),
+            AdministerRoleError::NotFound => Reason::NotFound.into(),
+            AdministerRoleError::Invalid(errors) => Self::invalid_fields(errors),
+            AdministerRoleError::Kept => Reason::RoleKept.into(),
+            AdministerRoleError::Owned => Reason::RoleOwned.into(),
+            AdministerRoleError::LastAdministrator => Reason::LastAdministrator.into(),
+            AdministerRoleError::Conflict => Reason::Conflict.into(),
+            AdministerRoleError::Store(error) => error.into(),
         }
     }
 }

@@ -17,6 +17,10 @@ pub(super) enum Reason {
     RequestTimeout,
     EmailTaken,
     UsernameTaken,
+    Conflict,
+    LastAdministrator,
+    RoleKept,
+    RoleOwned,
     PayloadTooLarge,
     UnsupportedMediaType,
     ValidationFailed,
@@ -68,6 +72,14 @@ impl Reason {
                 "E-mail taken", "There is an account with this e-mail address."),
             Self::UsernameTaken => wire("username_taken", S::CONFLICT,
                 "Username taken", "There is an account with this username."),
+            Self::Conflict => wire(CONFLICT, S::CONFLICT,
+                "Conflict", "Somebody else changed the same thing at the same moment; look, and try again."),
+            Self::LastAdministrator => wire(CONFLICT, S::CONFLICT,
+                "Conflict", "Nobody would be left who can administer: give somebody else the role first."),
+            Self::RoleKept => wire(CONFLICT, S::CONFLICT,
+                "Conflict", "This role has to be there."),
+            Self::RoleOwned => wire(CONFLICT, S::CONFLICT,
+                "Conflict", "Somebody has this role: take it from all who have it first."),
             Self::PayloadTooLarge => wire("payload_too_large", S::PAYLOAD_TOO_LARGE,
                 "Payload too large", "The body is larger than 64 KiB."),
             Self::UnsupportedMediaType => wire("unsupported_media_type", S::UNSUPPORTED_MEDIA_TYPE,
@@ -112,6 +124,8 @@ impl Reason {
         }
     }
 }
+
+const CONFLICT: &str = "conflict";
 
 const fn wire(name: &'static str, status: StatusCode, title: &'static str, detail: &'static str) -> Wire {
     Wire { name, status, title, detail }

@@ -6,6 +6,9 @@ use poem_openapi::{OpenApi, OpenApiService};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admin_audit::AdminAuditApi;
+use super::admin_roles::AdminRolesApi;
+use super::admin_users::AdminUsersApi;
 use super::auth::AuthApi;
 use super::docs;
 use super::edge::Edge;
@@ -20,12 +23,15 @@ use super::password::PasswordApi;
 use super::revocations::Feed;
 use super::sessions::SessionsApi;
 use crate::config::Secret;
+use crate::domain::administer_roles::AdministerRoles;
+use crate::domain::administer_users::AdministerUsers;
 use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::login::Login;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::ports::{Jwks, KeyAges, StoreHealth};
+use crate::domain::read_audit::ReadAudit;
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
 use crate::domain::revocation_feed::RevocationFeed;
@@ -47,6 +53,12 @@ pub struct Parts {
     pub change_password: Arc<ChangePassword>,
     /// Tells gateways which tokens are dead.
     pub revocations: Arc<RevocationFeed>,
+    /// Lets administrators see and change users.
+    pub administer_users: Arc<AdministerUsers>,
+    /// Lets administrators see and change roles.
+    pub administer_roles: Arc<AdministerRoles>,
+    /// Lets auditors see what administrators did.
+    pub read_audit: Arc<ReadAudit>,
     /// Knows bearers.
     pub authenticate: Arc<Authenticate>,
     /// The public keys.
@@ -80,6 +92,7 @@ impl Parts {
     /// - `/auth/register`, `/auth/login`, `/auth/me`, `/auth/validate`;
     /// - `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions`, `/auth/sessions/{sid}`;
     /// - `/auth/change-password`;
+    /// - `/admin/users`, `/admin/users/{id}` and what is below it, `/admin/roles`, `/admin/roles/{name}`, `/admin/audit`;
     /// - `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `/health`.
     pub fn public(&self) -> impl Endpoint + 'static {
         let operations = self.operations();
@@ -123,11 +136,14 @@ impl Parts {
             own_sessions: self.own_sessions.clone(),
             flows: flows.clone(),
         };
-        let password = PasswordApi { change_password: self.change_password.clone(), flows };
+        let password = PasswordApi { change_password: self.change_password.clone(), flows: flows.clone() };
+        let users = AdminUsersApi { users: self.administer_users.clone(), flows: flows.clone() };
+        let roles = AdminRolesApi { roles: self.administer_roles.clone(), flows };
+        let audit = AdminAuditApi { audit: self.read_audit.clone() };
         let keys = KeysApi { jwks: self.jwks.clone() };
         let health = HealthApi { store: self.store.clone() };
         let metadata = MetadataApi { issuer: self.issuer.clone() };
-        let operations: Operations = (auth, sessions, password, keys, metadata, health);
+        let operations: Operations = (auth, sessions, password, users, roles, audit, keys, metadata, health);
         OpenApiService::new(operations, "Doorward", env!("CARGO_PKG_VERSION"))
     }
 
@@ -152,7 +168,17 @@ impl Parts {
     }
 }
 
-type Operations = (AuthApi, SessionsApi, PasswordApi, KeysApi, MetadataApi, HealthApi);
+type Operations = (
+    AuthApi,
+    SessionsApi,
+    PasswordApi,
+    AdminUsersApi,
+    AdminRolesApi,
+    AdminAuditApi,
+    KeysApi,
+    MetadataApi,
+    HealthApi,
+);
 
 /// A path that can be read and nothing else.
 type Page = (&'static str, BoxEndpoint<'static>);

@@ -16,7 +16,8 @@ use super::reason::Reason;
 use super::tokens::TokenAnswer;
 use crate::domain::authenticate::Caller;
 use crate::domain::context::RequestContext;
-use crate::domain::own_sessions::{OwnSessions, SessionPage};
+use crate::domain::own_sessions::OwnSessions;
+use crate::domain::page::Page;
 use crate::domain::refresh::Refresh;
 use crate::domain::session::Session;
 
@@ -89,7 +90,7 @@ impl SessionsApi {
         /// Where to go on: `next_cursor` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Sessions>, Problem> {
-        let after = cursor.0.as_deref().map(cursor::read).transpose()?;
+        let after = cursor::read(cursor.0.as_deref())?;
         let page = self.own_sessions.list(&caller, after).await?;
         Ok(Json(Sessions::new(page, &caller)))
     }
@@ -119,7 +120,7 @@ struct RefreshTokenBody {
 }
 
 #[derive(ApiResponse)]
-enum Done {
+pub(super) enum Done {
     /// It is done.
     #[oai(status = 204)]
     Done,
@@ -127,7 +128,7 @@ enum Done {
 
 #[derive(Object)]
 #[oai(skip_serializing_if_is_none)]
-struct Sessions {
+pub(super) struct Sessions {
     /// The latest login first.
     items: Vec<OneSession>,
     /// Gets the next page; there is none if this is not here.
@@ -155,7 +156,7 @@ struct OneSession {
 }
 
 impl Sessions {
-    fn new(page: SessionPage, caller: &Caller) -> Self {
+    pub(super) fn new(page: Page<Session>, caller: &Caller) -> Self {
         let current = caller.claims().session;
         let item = |session: Session| OneSession {
             id: session.id.to_string(),
@@ -166,9 +167,6 @@ impl Sessions {
             expires_at: session.expires_at.to_string(),
             current: session.id == current,
         };
-        Self {
-            items: page.sessions.into_iter().map(item).collect(),
-            next_cursor: page.next.map(cursor::write),
-        }
+        Self { items: page.items.into_iter().map(item).collect(), next_cursor: page.next.map(cursor::write) }
     }
 }

@@ -2,7 +2,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
 
+use crate::domain::audit::Subject;
 use crate::domain::keys::KeyEntry;
 use crate::domain::ports::StoreError;
 
@@ -57,4 +59,14 @@ impl KeyState {
 pub(super) fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     at.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// What an audit entry is about, from [`Subject::parts`].
+pub(super) fn subject(kind: &str, name: &str) -> Result<Subject, StoreError> {
+    wanted(Subject::of(kind, name), "whom an audit entry is about")
+}
+
+/// A JSON object that was written as text.
+pub(super) fn members(text: &str) -> Result<Map<String, Value>, StoreError> {
+    parsed(serde_json::from_str(text), "a JSON object")
 }

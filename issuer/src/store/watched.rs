@@ -6,20 +6,22 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::domain::audit::AuditEntry;
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::keys::{RingChange, SealedRing};
 use crate::domain::outbox::fate::Fate;
 use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
+use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
-    Changed, Exchanged, Keys, Opened, Outbox, Revocations, RingChanged, Roles, Sessions, StoreError,
-    StoreHealth, Users, WriteUserError,
+    Audit, Changed, Exchanged, Keys, Opened, Outbox, Revocations, RingChanged, Roles, Sessions, StoreError,
+    StoreHealth, Users, WriteRoleError, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
 use crate::domain::role::{Role, RoleName};
-use crate::domain::session::{Session, SessionCursor};
-use crate::domain::user::{Account, User, UserChange};
+use crate::domain::session::Session;
+use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
 use crate::telemetry::Stopwatch;
 
@@ -78,12 +80,21 @@ pass_on!("users" as Users {
     fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
     fn change(&self, id: UserId, epoch: u64, change: &UserChange, report: &Report)
         -> Result<Changed, WriteUserError>;
-    fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError>;
+    fn list(&self, query: &UserQuery, after: Option<Place>, limit: u32) -> Result<Vec<User>, StoreError>;
+    fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError>;
 });
 
 pass_on!("roles" as Roles {
     fn ensure(&self, role: &Role) -> Result<(), StoreError>;
     fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError>;
+    fn every(&self) -> Result<Vec<Role>, StoreError>;
+    fn put(&self, old: Option<&Role>, new: &Role, actor: UserId, report: &Report)
+        -> Result<Changed, WriteRoleError>;
+    fn remove(&self, old: &Role, report: &Report) -> Result<Changed, WriteRoleError>;
+});
+
+pass_on!("audit" as Audit {
+    fn entries(&self, after: Option<Place>, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 });
 
 pass_on!("sessions" as Sessions {
@@ -92,7 +103,7 @@ pass_on!("sessions" as Sessions {
     fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError>;
     fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError>;
     fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError>;
-    fn page(&self, user: UserId, after: Option<SessionCursor>, limit: u32, now: Timestamp)
+    fn page(&self, user: UserId, after: Option<Place>, limit: u32, now: Timestamp)
         -> Result<Vec<Session>, StoreError>;
 });
 

@@ -90,6 +90,40 @@ impl Issuer {
         answer.json()
     }
 
+    /// Gives a user roles behind the issuer's back: in a new database there is nobody who could.
+    pub(crate) fn give_roles(&self, email: &str, roles: &[&str]) {
+        let mut database = rusqlite::Connection::open(self.database()).unwrap();
+        let change = database.transaction().unwrap();
+        let id: Vec<u8> =
+            change.query_row("SELECT id FROM users WHERE email = ?", [email], |row| row.get(0)).unwrap();
+        change.execute("DELETE FROM user_roles WHERE user = ?", [&id]).unwrap();
+        for (position, role) in roles.iter().enumerate() {
+            let position = i64::try_from(position).unwrap();
+            change.execute("INSERT INTO user_roles VALUES (?, ?, ?)", (&id, position, role)).unwrap();
+        }
+        change.commit().unwrap();
+    }
+
+    /// Registers somebody who has these roles, and logs in: an access token.
+    pub(crate) fn somebody_with(&self, email: &str, roles: &[&str]) -> String {
+        self.register(email);
+        self.give_roles(email, roles);
+        self.token(email)
+    }
+
+    /// Logs in: an access token.
+    pub(crate) fn token(&self, email: &str) -> String {
+        self.login(email)["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a request as the bearer of that token; without a body if it is null.
+    pub(crate) fn ask(&self, token: &str, line: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        send(self.public, line, &headers, body.as_bytes())
+    }
+
     /// `GET /auth/me` with that token.
     pub(crate) fn me(&self, token: &str) -> Answer {
         self.get_with("/auth/me", &[("authorization", &format!("Bearer {token}"))])

@@ -5,10 +5,18 @@ mod issuer;
 /// The least HTTP client that can also misbehave.
 mod wire;
 
+/// What administrators do about users and roles.
+mod admin;
+/// What they do is kept on record, and told.
+mod admin_record;
+/// Nobody rises above himself by administering.
+mod growth;
 /// What every answer has in common, and what the log says about it.
 mod hygiene;
 /// Keys that follow each other while everything goes on.
 mod keys;
+/// Who may enter which route.
+mod matrix;
 /// What software finds out by itself.
 mod metadata;
 /// What is counted and measured.

@@ -6,6 +6,8 @@ use super::issuer::{Issuer, claims, log_line, logged};
 use super::wire::{Answer, send};
 
 const EMAIL: &str = "whole.address@redaction.test";
+const OTHER_EMAIL: &str = "another.address@redaction.test";
+const THIRD_EMAIL: &str = "a.third.address@redaction.test";
 const PASSWORD: &str = "Redact-me-9173";
 const NEW_PASSWORD: &str = "Redact-me-too-2846";
 const MANAGEMENT_TOKEN: &str = "management-hush-hush";
@@ -42,7 +44,9 @@ struct Tour {
 impl Tour {
     fn start() -> Self {
         let issuer = Issuer::start_with(&[("server.management_token", MANAGEMENT_TOKEN)]);
-        let secrets = [EMAIL, PASSWORD, NEW_PASSWORD, MANAGEMENT_TOKEN].map(str::to_owned).to_vec();
+        let secrets = [EMAIL, OTHER_EMAIL, THIRD_EMAIL, PASSWORD, NEW_PASSWORD, MANAGEMENT_TOKEN]
+            .map(str::to_owned)
+            .to_vec();
         Self { issuer, visited: BTreeSet::new(), secrets }
     }
 
@@ -77,6 +81,8 @@ impl Tour {
         let (access, _) = self.log_in(NEW_PASSWORD);
         self.visit("POST /auth/logout-all", 204, Some(&access), &Value::Null);
 
+        self.administer();
+
         for page in ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/health"] {
             self.visit(&format!("GET {page}"), 200, None, &Value::Null);
         }
@@ -89,6 +95,41 @@ impl Tour {
         }
     }
 
+    /// As an administrator would who makes an account, changes whatever there is to change, and removes it.
+    fn administer(&mut self) {
+        self.issuer.give_roles(EMAIL, &["admin"]);
+        let (access, _) = self.log_in(NEW_PASSWORD);
+        let new = json!({"email": OTHER_EMAIL, "password": PASSWORD});
+        let other = self.visit("POST /admin/users", 201, Some(&access), &new).json();
+        let other = other["id"].as_str().unwrap().to_owned();
+        self.visit("POST /admin/users", 409, Some(&access), &new);
+        let mut visit = |route: &str, status: u16, body: Value| {
+            let line = route.replace("{id}", &other).replace("{name}", "auditor");
+            self.visit_at(route, &line, status, Some(&access), &body);
+        };
+        visit("PUT /admin/roles/{name}", 201, json!({"permissions": ["audit:read"]}));
+        visit("PUT /admin/users/{id}/roles", 200, json!({"roles": ["auditor"]}));
+        visit("PATCH /admin/users/{id}", 409, json!({"email": EMAIL}));
+        visit("PATCH /admin/users/{id}", 200, json!({"email": THIRD_EMAIL}));
+        for list in [
+            "/admin/users",
+            "/admin/roles",
+            "/admin/audit",
+            "/admin/users/{id}",
+            "/admin/users/{id}/sessions",
+        ] {
+            visit(&format!("GET {list}"), 200, Value::Null);
+        }
+        visit("GET /admin/roles/{name}", 200, Value::Null);
+        for act in ["suspend", "resume", "logout"] {
+            visit(&format!("POST /admin/users/{{id}}/{act}"), 204, Value::Null);
+        }
+        visit("DELETE /admin/users/{id}", 204, Value::Null);
+        visit("DELETE /admin/roles/{name}", 204, Value::Null);
+        let search = format!("GET /admin/users?q={EMAIL}&cursor={access}");
+        self.visit_at("GET /admin/users", &search, 422, Some(&access), &Value::Null);
+    }
+
     /// Every secret where it does not belong: in the query, in a cookie, in bodies that are no JSON or of the wrong shape.
     fn through_every_route_with_nonsense(&mut self) {
         let (access, refresh) = self.log_in(NEW_PASSWORD);
@@ -98,7 +139,10 @@ impl Tour {
         let wrong = json!({"email": [EMAIL], "password": {"is": PASSWORD}, "token": [access], "refresh_token": [refresh]});
         let broken = format!(r#"{{"email": "{EMAIL}", "password": "{PASSWORD}", "token": "{access}""#);
         for route in self.issuer.routes.concat() {
-            let line = format!("{}{query}", route.replace("{sid}", EMAIL));
+            let line = format!(
+                "{}{query}",
+                route.replace("{sid}", EMAIL).replace("{id}", EMAIL).replace("{name}", EMAIL)
+            );
             for body in [wrong.to_string(), broken.clone()] {
                 for credential in [&basic, &format!("Bearer {access}")] {
                     let headers = [

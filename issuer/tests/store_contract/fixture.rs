@@ -9,8 +9,8 @@ use doorward_issuer::domain::event::Report;
 use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::keys::KeyId;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
-use doorward_issuer::domain::role::RoleName;
+use doorward_issuer::domain::ports::{Audit, Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
+use doorward_issuer::domain::role::{Permission, Role, RoleName};
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::Username;
 use doorward_issuer::store::mongodb::MongoStore;
@@ -22,11 +22,14 @@ use tempfile::TempDir;
 
 /// All that the issuer asks of a store.
 pub(crate) trait Store:
-    Users + Roles + Sessions + Keys + Outbox + Revocations + StoreHealth + Clone + 'static
+    Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + StoreHealth + Clone + 'static
 {
 }
 
-impl<S: Users + Roles + Sessions + Keys + Outbox + Revocations + StoreHealth + Clone + 'static> Store for S {}
+impl<S: Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + StoreHealth + Clone + 'static> Store
+    for S
+{
+}
 
 /// A database that nobody else uses.
 pub(crate) trait Fixture: Sized {
@@ -166,6 +169,22 @@ pub(crate) fn quiet() -> Report {
 pub(crate) fn hash() -> PasswordHash {
     let salt = random_uuid(&SystemRandom).simple();
     PasswordHash::Peppered { pepper: KeyId::new("pepper"), bcrypt: format!("$2b$04${salt}") }
+}
+
+/// A role with these permissions.
+pub(crate) fn role(name: &str, description: &str, permissions: &[&str]) -> Role {
+    Role {
+        name: role_name(name),
+        description: description.to_owned(),
+        permissions: permissions.iter().map(|name| Permission::parse(name).unwrap()).collect(),
+    }
+}
+
+/// An account with these roles.
+pub(crate) fn account_with(roles: &[&str]) -> Account {
+    let plain = account();
+    let roles = roles.iter().map(|name| role_name(name)).collect();
+    Account { user: User { roles, ..plain.user }, ..plain }
 }
 
 pub(crate) fn role_name(name: &str) -> RoleName {

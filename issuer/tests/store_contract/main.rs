@@ -1,6 +1,12 @@
 //! What every store promises, asked of both: SQLite in a temporary folder, and the MongoDB that
 //! `cargo xtask test` starts. Each test has a database of its own.
 
+/// That there is always one administrator.
+mod administrators;
+/// What administrators did.
+mod audit;
+/// Lists of users.
+mod directory;
 /// Both stores, fresh for each test.
 mod fixture;
 /// The flows on a real store with real cryptography.
@@ -85,6 +91,21 @@ contract! {
     outbox::a_mail_goes_its_own_way_and_leaves_nothing,
     roles::a_role_that_exists_stays_as_it_is,
     roles::only_existing_roles_are_found,
+    roles::a_role_changes_only_as_it_was_seen,
+    roles::a_role_that_somebody_has_is_not_removed,
+    roles::owners_of_a_role_that_loses_a_permission_are_cut_off,
+    roles::owners_of_a_role_that_gains_a_permission_are_not,
+    roles::too_many_owners_keep_their_tokens,
+    directory::a_list_has_the_newest_users_page_by_page,
+    directory::a_list_is_of_those_who_were_asked_for,
+    directory::a_search_text_has_no_meaning_for_the_database,
+    audit::a_deed_and_its_record_are_one_write,
+    audit::the_record_has_the_newest_deeds_page_by_page,
+    administrators::the_last_one_stays,
+    administrators::several_roles_together_make_one,
+    administrators::where_there_is_none_there_is_nobody_to_keep,
+    administrators::those_who_remove_each_other_leave_one,
+    administrators::a_role_and_its_owner_do_not_go_together,
     keys::a_ring_is_changed_as_a_whole,
     keys::of_many_changes_of_one_ring_one_happens,
     keys::replicas_that_start_together_agree,

@@ -8,10 +8,11 @@ use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, late
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::event::Report;
 use doorward_issuer::domain::ids::UserId;
+use doorward_issuer::domain::page::Place;
 use doorward_issuer::domain::password::PasswordHash;
 use doorward_issuer::domain::ports::{Changed, Sessions as _, StoreError, Users, WriteUserError};
 use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
-use doorward_issuer::domain::user::{Account, User, UserChange};
+use doorward_issuer::domain::user::{Account, User, UserChange, UserQuery};
 use doorward_issuer::domain::username::LoginName;
 use futures_util::future::join_all;
 
@@ -209,8 +210,17 @@ impl<S: Users> Users for ChangedBeforeRead<S> {
         self.0.change(id, epoch, change, report).await
     }
 
-    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
-        self.0.delete(id, report).await
+    async fn list(
+        &self,
+        query: &UserQuery,
+        after: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError> {
+        self.0.list(query, after, limit).await
+    }
+
+    async fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError> {
+        self.0.delete(id, epoch, report).await
     }
 }
 

@@ -4,7 +4,7 @@ use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, late
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::ids::{SessionId, UserId};
 use doorward_issuer::domain::ports::{Exchanged, Opened, Sessions, Users as _};
-use doorward_issuer::domain::session::{Session, SessionCursor, SessionLimits};
+use doorward_issuer::domain::session::{Session, SessionLimits};
 use doorward_issuer::domain::token::TokenFingerprint;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use futures_util::future::join_all;
@@ -178,7 +178,7 @@ pub(crate) async fn a_page_has_the_latest_logins_of_one_user<F: Fixture>() {
         let page = store.page(owner.user.id, after, 2, start).await.unwrap();
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
-        after = Some(SessionCursor { created_at: last.created_at, id: last.id });
+        after = Some(last.place());
         paged.extend(page);
     }
     assert_eq!(paged, expected, "nothing twice, nothing left out");

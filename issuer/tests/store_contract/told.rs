@@ -67,7 +67,8 @@ pub(crate) async fn what_did_not_happen_is_not_told<F: Fixture>() {
     assert!(!store.end(SessionId::random(&SystemRandom), &told).await.unwrap());
     let nobody = UserId::random(&SystemRandom);
     assert!(!store.end_all(nobody, &told).await.unwrap());
-    assert!(!store.delete(nobody, &told).await.unwrap());
+    assert_eq!(store.delete(nobody, 0, &told).await.unwrap(), Changed::Superseded);
+    assert_eq!(store.delete(first.user.id, 9, &told).await.unwrap(), Changed::Superseded);
 
     for user in [same_address.user.id, nobody] {
         assert_eq!(kinds(&store, user).await, [""; 0]);
@@ -181,7 +182,8 @@ pub(crate) async fn what_is_deleted_has_an_end<F: Fixture>() {
     let store = fixture.open().await;
     let user = newcomer(&store, &RequestContext::default()).await.user;
     let session = log_in(&store, user.id).await.id;
-    assert!(store.delete(user.id, &quiet().tell(Event::UserDeleted)).await.unwrap());
+    let deleted = store.delete(user.id, 0, &quiet().tell(Event::UserDeleted)).await.unwrap();
+    assert_eq!(deleted, Changed::Yes);
     assert_eq!(Users::by_id(&store, user.id).await.unwrap(), None);
     assert_eq!(open_session(&store, session).await, None);
     assert_eq!(kinds(&store, user.id).await, ["user.created", "user.login", "user.deleted", "user.logout"]);

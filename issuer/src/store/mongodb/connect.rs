@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::audit::AuditRecord;
 use super::keys::KeyRecord;
 use super::migrations;
 use super::outbox::EntryRecord;
@@ -33,6 +34,7 @@ pub struct MongoStore {
     pub(super) outbox: Collection<EntryRecord>,
     pub(super) revocations: Collection<RevocationRecord>,
     pub(super) counters: Collection<CounterRecord>,
+    pub(super) audit: Collection<AuditRecord>,
     pub(super) news: News,
     /// Held by the one transaction of this process that gives a place in the list of revocations.
     place: Arc<Mutex<()>>,
@@ -61,6 +63,7 @@ impl MongoStore {
             outbox: database.collection("outbox"),
             revocations: database.collection("revocations"),
             counters: database.collection("counters"),
+            audit: database.collection("audit"),
             news: News::new(),
             place: Arc::default(),
             client,

@@ -4,8 +4,10 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 
+use super::administrators::COUNTER;
 use super::connect::bounded;
 use super::keys::RING;
+use super::page::newest_first;
 use super::revocations::PLACES;
 use crate::domain::ports::StoreError;
 
@@ -24,6 +26,8 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         ("users", unique(doc! { "email": 1 }, EMAIL, None)),
         ("users", unique(doc! { "username": 1 }, USERNAME, Some(named))),
         ("users", IndexModel::builder().keys(doc! { "roles": 1 }).build()),
+        ("users", IndexModel::builder().keys(newest_first("created_at")).build()),
+        ("audit", IndexModel::builder().keys(newest_first("at")).build()),
         ("sessions", IndexModel::builder().keys(doc! { "user": 1 }).build()),
         ("sessions", IndexModel::builder().keys(doc! { "expires_at": 1 }).options(at_expiry.clone()).build()),
         // The oldest first; then one user's in their order.
@@ -39,7 +43,7 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         bounded(async move { collection.create_index(index).await }).await.map(drop)?;
     }
     // So that transactions find them: two that had to make one would be in each other's way.
-    for counter in [PLACES, RING] {
+    for counter in [PLACES, RING, COUNTER] {
         let counters = database.collection::<Document>("counters");
         let zero = doc! { "$setOnInsert": { "value": 0_i64 } };
         bounded(async move { counters.update_one(doc! { "_id": counter }, zero).upsert(true).await }).await?;

@@ -1,5 +1,9 @@
 //! A MongoDB replica set, for any number of issuers.
 
+/// That there is always one administrator.
+mod administrators;
+/// What administrators did.
+mod audit;
 /// Connecting, and what every operation has in common.
 mod connect;
 /// Sealed keys.
@@ -8,6 +12,8 @@ mod keys;
 mod migrations;
 /// Events that wait to be published.
 mod outbox;
+/// Lists, a page at a time.
+mod page;
 /// What the gateways have to refuse.
 mod revocations;
 /// Roles and their permissions.

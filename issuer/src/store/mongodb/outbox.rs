@@ -14,6 +14,7 @@ use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::audit::record;
 use super::connect::{MongoStore, bounded};
 use super::users::{bson_id, domain_id};
 use crate::domain::event::Report;
@@ -106,7 +107,7 @@ impl Outbox for MongoStore {
     }
 }
 
-/// Writes what the report tells about the user, who has to be there still.
+/// Writes what the report tells about the user, who has to be there still, and what it keeps on record.
 pub(super) async fn append(
     transaction: &mut ClientSession,
     store: &MongoStore,
@@ -114,7 +115,7 @@ pub(super) async fn append(
     report: &Report,
 ) -> error::Result<()> {
     if report.is_silent() {
-        return Ok(());
+        return record(transaction, store, report).await;
     }
     let update = doc! { "$inc": { "events": stored(report.events.len() as u64) } };
     let raise = store.users.find_one_and_update(doc! { "_id": bson_id(user.uuid()) }, update);
@@ -132,6 +133,7 @@ pub(super) async fn append_counted(
     (user, count): (UserId, i64),
     report: &Report,
 ) -> error::Result<()> {
+    record(transaction, store, report).await?;
     let entries = report.outbox(user, u64::try_from(count).unwrap_or_default());
     if entries.is_empty() {
         return Ok(());

@@ -73,11 +73,30 @@ pub(super) async fn revoke(
     revoked: &Revoked,
     at: Timestamp,
 ) -> error::Result<()> {
-    let next = doc! { "$max": [{ "$add": ["$value", 1_i64] }, at.as_millisecond()] };
-    let raise = vec![doc! { "$set": { "value": next } }];
+    revoke_all(transaction, store, std::slice::from_ref(revoked), at).await
+}
+
+/// Adds entries, likewise.
+pub(super) async fn revoke_all(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    revoked: &[Revoked],
+    at: Timestamp,
+) -> error::Result<()> {
+    if revoked.is_empty() {
+        return Ok(());
+    }
+    let number = stored(revoked.len() as u64);
+    let last = doc! { "$max": [{ "$add": ["$value", number] }, at.as_millisecond() + number - 1] };
+    let raise = vec![doc! { "$set": { "value": last } }];
     let raise = store.counters.find_one_and_update(doc! { "_id": PLACES }, raise);
     let raised = raise.upsert(true).return_document(ReturnDocument::After).session(&mut *transaction).await?;
-    let place = raised.map_or(1, |counter| counter.value);
+    let first = raised.map_or(number, |counter| counter.value) - number + 1;
+    let records = (first..).zip(revoked).map(|(place, revoked)| entry(place, revoked, at));
+    store.revocations.insert_many(records).session(transaction).await.map(drop)
+}
+
+fn entry(place: i64, revoked: &Revoked, at: Timestamp) -> RevocationRecord {
     let mut record = RevocationRecord {
         _id: place,
         session: None,
@@ -94,7 +113,7 @@ pub(super) async fn revoke(
         }
         Revoked::Key(id) => record.key = Some(id.as_str().to_owned()),
     }
-    store.revocations.insert_one(record).session(transaction).await.map(drop)
+    record
 }
 
 impl TryFrom<RevocationRecord> for Revocation {

@@ -1,30 +1,35 @@
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use mongodb::bson::doc;
+use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
+use super::administrators::{LastAdministrator, Promise};
+use super::audit::record;
 use super::connect::{MongoStore, bounded, violated_index};
-use crate::domain::ports::{Roles, StoreError};
-use crate::domain::role::{Permission, Role, RoleName};
+use super::outbox::append;
+use super::revocations::revoke_all;
+use super::users::domain_id;
+use crate::domain::event::Report;
+use crate::domain::ids::UserId;
+use crate::domain::ports::{Changed, Roles, StoreError, WriteRoleError};
+use crate::domain::revocation::Revoked;
+use crate::domain::role::{CUT_AT_ONCE, Permission, Role, RoleName};
 use crate::store::record::parsed;
 
 /// A document of the collection `roles`.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub(super) struct RoleRecord {
-    _id: String,
+    pub(super) _id: String,
     description: String,
-    permissions: Vec<String>,
+    pub(super) permissions: Vec<String>,
 }
 
 #[async_trait]
 impl Roles for MongoStore {
     async fn ensure(&self, role: &Role) -> Result<(), StoreError> {
-        let record = RoleRecord {
-            _id: role.name.to_string(),
-            description: role.description.clone(),
-            permissions: role.permissions.iter().map(ToString::to_string).collect(),
-        };
-        let roles = self.roles.clone();
+        let (roles, record) = (self.roles.clone(), RoleRecord::from(role));
         bounded(async move {
             match roles.insert_one(record).await {
                 Err(error) if violated_index(&error).is_some() => Ok(()),
@@ -41,6 +46,136 @@ impl Roles for MongoStore {
         let found: Vec<RoleRecord> =
             bounded(async move { roles.find(filter).await?.try_collect().await }).await?;
         found.into_iter().map(Role::try_from).collect()
+    }
+
+    async fn every(&self) -> Result<Vec<Role>, StoreError> {
+        let roles = self.roles.clone();
+        let find =
+            async move { roles.find(doc! {}).sort(doc! { "_id": 1 }).await?.try_collect::<Vec<_>>().await };
+        bounded(find).await?.into_iter().map(Role::try_from).collect()
+    }
+
+    async fn put(
+        &self,
+        old: Option<&Role>,
+        new: &Role,
+        actor: UserId,
+        report: &Report,
+    ) -> Result<Changed, WriteRoleError> {
+        let (store, work) = (self.clone(), (old.cloned(), new.clone(), actor, report.clone()));
+        bounded(async move {
+            let put = store.tell_and_revoke(work, |t, store, (old, new, actor, report)| {
+                put(t, store, old.as_ref(), new, *actor, report).boxed()
+            });
+            refused(put.await)
+        })
+        .await?
+    }
+
+    async fn remove(&self, old: &Role, report: &Report) -> Result<Changed, WriteRoleError> {
+        let (store, work) = (self.clone(), (old.clone(), report.clone()));
+        bounded(async move {
+            refused(
+                store
+                    .tell_and_revoke(work, |t, store, (old, report)| remove(t, store, old, report).boxed())
+                    .await,
+            )
+        })
+        .await?
+    }
+}
+
+async fn put(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    old: Option<&Role>,
+    new: &Role,
+    actor: UserId,
+    report: &Report,
+) -> error::Result<Changed> {
+    let promise = Promise::make(transaction, store).await?;
+    let name = doc! { "_id": new.name.as_str() };
+    let found = store.roles.find_one(name.clone()).session(&mut *transaction).await?;
+    if found != old.map(RoleRecord::from) {
+        return Ok(Changed::Superseded);
+    }
+    let replace = store.roles.replace_one(name, RoleRecord::from(new)).upsert(true);
+    replace.session(&mut *transaction).await?;
+    promise.keep(transaction, store).await?;
+    append(transaction, store, actor, report).await?;
+    if old.is_some_and(|old| new.takes_from(old)) {
+        cut_off_owners(transaction, store, &new.name, report.at).await?;
+    }
+    Ok(Changed::Yes)
+}
+
+async fn cut_off_owners(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    role: &RoleName,
+    at: Timestamp,
+) -> error::Result<()> {
+    let owners = doc! { "roles": role.as_str() };
+    let few = u64::from(CUT_AT_ONCE);
+    let count = store.users.count_documents(owners.clone()).limit(few + 1).session(&mut *transaction).await?;
+    if count > few {
+        return Ok(());
+    }
+    let raise = doc! { "$inc": { "epoch": 1_i64 } };
+    store.users.update_many(owners.clone(), raise).session(&mut *transaction).await?;
+    let mut found = store.users.find(owners).session(&mut *transaction).await?;
+    let mut revoked = Vec::new();
+    while let Some(owner) = found.next(&mut *transaction).await.transpose()? {
+        let epoch = u64::try_from(owner.epoch).unwrap_or_default();
+        revoked.push(Revoked::User { user: UserId::from(domain_id(owner._id)), epoch });
+    }
+    revoke_all(transaction, store, &revoked, at).await
+}
+
+async fn remove(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    old: &Role,
+    report: &Report,
+) -> error::Result<Changed> {
+    // Whoever gives somebody the role at the same moment has to write the same counter. An account that is made at the same
+    // moment does not, and may keep the name of the role, which is worth nothing then.
+    let _promise = Promise::make(transaction, store).await?;
+    let name = old.name.as_str();
+    let found = store.roles.find_one(doc! { "_id": name }).session(&mut *transaction).await?;
+    if found != Some(RoleRecord::from(old)) {
+        return Ok(Changed::Superseded);
+    }
+    if store.users.find_one(doc! { "roles": name }).session(&mut *transaction).await?.is_some() {
+        return Err(error::Error::custom(Owned));
+    }
+    store.roles.delete_one(doc! { "_id": name }).session(&mut *transaction).await?;
+    record(transaction, store, report).await?;
+    Ok(Changed::Yes)
+}
+
+/// Why a transaction that removed a role was given up.
+struct Owned;
+
+/// Tells what may not be from all other failures.
+fn refused(done: error::Result<Changed>) -> error::Result<Result<Changed, WriteRoleError>> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(error) if error.get_custom::<LastAdministrator>().is_some() => {
+            Ok(Err(WriteRoleError::LastAdministrator))
+        }
+        Err(error) if error.get_custom::<Owned>().is_some() => Ok(Err(WriteRoleError::Owned)),
+        Err(error) => Err(error),
+    }
+}
+
+impl From<&Role> for RoleRecord {
+    fn from(role: &Role) -> Self {
+        Self {
+            _id: role.name.to_string(),
+            description: role.description.clone(),
+            permissions: role.permissions.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 

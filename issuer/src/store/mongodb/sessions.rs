@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::connect::{MongoStore, bounded};
 use super::outbox::{append, append_counted};
+use super::page::{behind, newest_first};
 use super::revocations::revoke;
 use super::users::{bson_id, domain_id};
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::page::Place;
 use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
 use crate::domain::revocation::Revoked;
-use crate::domain::session::{Session, SessionCursor};
+use crate::domain::session::Session;
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
 use crate::store::record::{moment, parsed, stored};
@@ -97,19 +99,15 @@ impl Sessions for MongoStore {
     async fn page(
         &self,
         user: UserId,
-        after: Option<SessionCursor>,
+        after: Option<Place>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
         let mut filter = doc! { "user": bson_id(user.uuid()), "expires_at": { "$gt": time(now) } };
-        if let Some(SessionCursor { created_at, id }) = after {
-            let behind = doc! { "created_at": time(created_at), "_id": { "$lt": bson_id(id.uuid()) } };
-            filter.insert("$or", [doc! { "created_at": { "$lt": time(created_at) } }, behind]);
-        }
+        filter.extend(behind("created_at", after));
         let sessions = self.sessions.clone();
         let find = async move {
-            let newest_first = doc! { "created_at": -1, "_id": -1 };
-            let found = sessions.find(filter).sort(newest_first).limit(limit.into()).await?;
+            let found = sessions.find(filter).sort(newest_first("created_at")).limit(limit.into()).await?;
             found.try_collect::<Vec<SessionRecord>>().await
         };
         bounded(find).await?.into_iter().map(Session::try_from).collect()

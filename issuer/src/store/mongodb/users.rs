@@ -5,31 +5,34 @@ use mongodb::bson::{DateTime, Document, Uuid, doc};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
+use super::administrators::{LastAdministrator, Promise};
 use super::connect::{MongoStore, bounded, violated_index};
 use super::migrations::{EMAIL, USERNAME};
 use super::outbox::{append, append_counted};
+use super::page::{behind, newest_first};
 use super::revocations::revoke;
 use super::sessions::remove_all;
 use crate::domain::email::Email;
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
+use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
 use crate::domain::revocation::Revoked;
 use crate::domain::role::RoleName;
-use crate::domain::user::{Account, Cut, User, UserChange, UserStatus};
+use crate::domain::user::{Account, Cut, User, UserChange, UserQuery, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
 
 /// A document of the collection `users`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct UserRecord {
-    _id: Uuid,
+    pub(super) _id: Uuid,
     email: String,
     email_verified: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     username: Option<String>,
-    roles: Vec<String>,
+    pub(super) roles: Vec<String>,
     status: String,
     pub(super) epoch: i64,
     password: PasswordRecord,
@@ -122,12 +125,30 @@ impl Users for MongoStore {
         .await?
     }
 
-    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
-        let (store, work) = (self.clone(), (id, report.clone()));
+    async fn list(
+        &self,
+        query: &UserQuery,
+        after: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError> {
+        let (users, mut filter) = (self.users.clone(), filter(query));
+        filter.extend(behind("created_at", after));
+        let find = async move {
+            let found = users.find(filter).sort(newest_first("created_at")).limit(limit.into()).await?;
+            found.try_collect::<Vec<UserRecord>>().await
+        };
+        let found = bounded(find).await?;
+        found.into_iter().map(|record| Ok(Account::try_from(record)?.user)).collect()
+    }
+
+    async fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError> {
+        let (store, work) = (self.clone(), ((id, epoch), report.clone()));
         bounded(async move {
-            store.tell_and_revoke(work, |t, store, (id, report)| delete(t, store, *id, report).boxed()).await
+            let delete = store
+                .tell_and_revoke(work, |t, store, (user, report)| delete(t, store, *user, report).boxed());
+            refused(delete.await)
         })
-        .await
+        .await?
     }
 }
 
@@ -149,11 +170,15 @@ async fn change_user(
     change: &UserChange,
     report: &Report,
 ) -> error::Result<Changed> {
+    let promise = if change.may_disempower() { Some(Promise::make(transaction, store).await?) } else { None };
     let (cut, filter) = (change.cuts(), doc! { "_id": bson_id(id.uuid()), "epoch": stored(epoch) });
     let raised = i64::from(cut > Cut::Nothing);
     let update = store.users.update_one(filter, update(change, raised, report.at));
     if update.session(&mut *transaction).await?.matched_count == 0 {
         return Ok(Changed::Superseded);
+    }
+    if let Some(promise) = promise {
+        promise.keep(transaction, store).await?;
     }
     let ended = if cut == Cut::Sessions { remove_all(transaction, store, id).await? } else { Vec::new() };
     append(transaction, store, id, &report.ending(ended)).await?;
@@ -167,18 +192,38 @@ async fn change_user(
 async fn delete(
     transaction: &mut ClientSession,
     store: &MongoStore,
-    id: UserId,
+    (id, epoch): (UserId, u64),
     report: &Report,
-) -> error::Result<bool> {
-    let ended = remove_all(transaction, store, id).await?;
-    append(transaction, store, id, &report.ending(ended)).await?;
-    let filter = doc! { "_id": bson_id(id.uuid()) };
+) -> error::Result<Changed> {
+    let promise = Promise::make(transaction, store).await?;
+    let filter = doc! { "_id": bson_id(id.uuid()), "epoch": stored(epoch) };
     let Some(user) = store.users.find_one_and_delete(filter).session(&mut *transaction).await? else {
-        return Ok(false);
+        return Ok(Changed::Superseded);
     };
-    let epoch = u64::try_from(user.epoch).unwrap_or_default().saturating_add(1);
-    revoke(transaction, store, &Revoked::User { user: id, epoch }, report.at).await?;
-    Ok(true)
+    promise.keep(transaction, store).await?;
+    let report = report.ending(remove_all(transaction, store, id).await?);
+    let events = user.events + stored(report.events.len() as u64);
+    append_counted(transaction, store, (id, events), &report).await?;
+    revoke(transaction, store, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)
+        .await?;
+    Ok(Changed::Yes)
+}
+
+/// Whom a query is about. The text is a value, and compared as it is: nothing in it has a meaning for the database.
+fn filter(query: &UserQuery) -> Document {
+    let mut filter = Document::new();
+    if let Some(role) = &query.role {
+        filter.insert("roles", role.as_str());
+    }
+    if let Some(status) = query.status {
+        filter.insert("status", status.as_str());
+    }
+    if let Some(text) = &query.text {
+        let text = doc! { "$literal": text.as_str() };
+        let holds = |field| doc! { "$gte": [{ "$indexOfBytes": [field, text.clone()] }, 0] };
+        filter.insert("$expr", doc! { "$or": [holds("$email"), holds("$username")] });
+    }
+    filter
 }
 
 /// What a change sets and removes; the epoch rises by `raised`.
@@ -275,7 +320,7 @@ impl TryFrom<UserRecord> for Account {
     }
 }
 
-/// Tells an address or name that belongs to somebody else from all other failures.
+/// Tells what may not be from all other failures.
 fn refused<T>(done: error::Result<T>) -> error::Result<Result<T, WriteUserError>> {
     match done {
         Ok(done) => Ok(Ok(done)),
@@ -284,6 +329,9 @@ fn refused<T>(done: error::Result<T>) -> error::Result<Result<T, WriteUserError>
 }
 
 fn taken(error: &mongodb::error::Error) -> Option<WriteUserError> {
+    if error.get_custom::<LastAdministrator>().is_some() {
+        return Some(WriteUserError::LastAdministrator);
+    }
     match violated_index(error)? {
         EMAIL => Some(WriteUserError::EmailTaken),
         USERNAME => Some(WriteUserError::UsernameTaken),

@@ -97,6 +97,12 @@ pub(super) enum SqliteError {
     Database(#[from] rusqlite::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nobody would be left who can administer: nothing is committed.
+    #[error("this is the last administrator")]
+    LastAdministrator,
+    /// Somebody has the role: nothing is committed.
+    #[error("the role has owners")]
+    Owned,
 }
 
 impl From<SqliteError> for StoreError {
@@ -104,6 +110,9 @@ impl From<SqliteError> for StoreError {
         match error {
             SqliteError::Database(error) => failure(error),
             SqliteError::Store(error) => error,
+            refused @ (SqliteError::LastAdministrator | SqliteError::Owned) => {
+                StoreError::Corrupt(refused.to_string())
+            }
         }
     }
 }

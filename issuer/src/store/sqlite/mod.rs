@@ -1,5 +1,9 @@
 //! One SQLite file (WAL), for a single issuer.
 
+/// That there is always one administrator.
+mod administrators;
+/// What administrators did.
+mod audit;
 /// Opening the file, and running work on its connections.
 mod connect;
 /// Sealed keys.
@@ -8,6 +12,8 @@ mod keys;
 mod migrations;
 /// Events that wait to be published.
 mod outbox;
+/// Lists, a page at a time.
+mod page;
 /// What the gateways have to refuse.
 mod revocations;
 /// Roles and their permissions.

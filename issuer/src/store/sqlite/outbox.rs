@@ -12,6 +12,7 @@ use rusqlite::{Error, Row, Transaction, named_params};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::audit::record;
 use super::connect::{SqliteError, SqliteStore};
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
@@ -74,12 +75,13 @@ const INSERT: &str = "
     INSERT INTO outbox (id, channel, user, sequence, kind, at, request_id, data, due)
     VALUES (:id, :channel, :user, :sequence, :kind, :at, :request_id, :data, :at)";
 
-/// Writes what the report tells about the user, who has to be there still.
+/// Writes what the report tells about the user, who has to be there still, and what it keeps on record.
 pub(super) fn append(
     transaction: &Transaction<'_>,
     user: UserId,
     report: &Report,
 ) -> Result<(), SqliteError> {
+    record(transaction, report)?;
     if report.is_silent() {
         return Ok(());
     }

@@ -5,12 +5,14 @@ use uuid::Uuid;
 
 use super::connect::{SqliteError, SqliteStore};
 use super::outbox::append;
+use super::page::behind;
 use super::revocations::revoke;
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::page::Place;
 use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
 use crate::domain::revocation::Revoked;
-use crate::domain::session::{Session, SessionCursor};
+use crate::domain::session::Session;
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
 use crate::store::record::{moment, parsed, stored};
@@ -45,7 +47,7 @@ impl Sessions for SqliteStore {
     async fn page(
         &self,
         user: UserId,
-        after: Option<SessionCursor>,
+        after: Option<Place>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
@@ -143,7 +145,6 @@ pub(super) fn remove_all(transaction: &Transaction<'_>, user: UserId) -> Result<
     ids.map(|id| Ok(SessionId::from(parsed(Uuid::from_slice(&id?), "a session's id")?))).collect()
 }
 
-// No session can be behind the end of time: so there is one query with a cursor and without.
 const PAGE: &str = "
     SELECT * FROM sessions
     WHERE user = :user AND expires_at > :now AND (created_at, id) < (:created_at, :id)
@@ -153,14 +154,11 @@ const PAGE: &str = "
 fn page(
     transaction: &Transaction<'_>,
     user: UserId,
-    after: Option<SessionCursor>,
+    after: Option<Place>,
     limit: u32,
     now: Timestamp,
 ) -> Result<Vec<Session>, SqliteError> {
-    let (created_at, id) = match after {
-        Some(cursor) => (cursor.created_at.as_millisecond(), cursor.id.uuid()),
-        None => (i64::MAX, Uuid::max()),
-    };
+    let (created_at, id) = behind(after);
     let mut statement = transaction.prepare_cached(PAGE)?;
     let rows = statement.query_map(
         named_params! {

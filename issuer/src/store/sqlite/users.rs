@@ -2,19 +2,22 @@ use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 
+use super::administrators::keeping_one;
 use super::connect::{SqliteError, SqliteStore};
 use super::outbox::append;
+use super::page::behind;
 use super::revocations::revoke;
 use super::sessions::remove_all;
 use crate::domain::email::Email;
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::keys::KeyId;
+use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
 use crate::domain::revocation::Revoked;
 use crate::domain::role::RoleName;
-use crate::domain::user::{Account, Cut, User, UserChange, UserStatus};
+use crate::domain::user::{Account, Cut, SearchText, User, UserChange, UserQuery, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
 
@@ -63,14 +66,29 @@ impl Users for SqliteStore {
         report: &Report,
     ) -> Result<Changed, WriteUserError> {
         let (new, report) = (change.clone(), report.clone());
-        self.tell(move |transaction| change_user(transaction, (id, epoch), &new, &report))
-            .await
-            .map_err(taken)
+        let change = move |transaction: &Transaction<'_>| {
+            let change = || change_user(transaction, (id, epoch), &new, &report);
+            if new.may_disempower() { keeping_one(transaction, change) } else { change() }
+        };
+        self.tell(change).await.map_err(taken)
     }
 
-    async fn delete(&self, id: UserId, report: &Report) -> Result<bool, StoreError> {
+    async fn list(
+        &self,
+        query: &UserQuery,
+        after: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError> {
+        let query = query.clone();
+        self.read(move |transaction| list(transaction, &query, after, limit)).await
+    }
+
+    async fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError> {
         let report = report.clone();
-        Ok(self.tell(move |transaction| delete(transaction, id, &report)).await?)
+        let delete = move |transaction: &Transaction<'_>| {
+            keeping_one(transaction, || delete(transaction, (id, epoch), &report))
+        };
+        self.tell(delete).await.map_err(taken)
     }
 }
 
@@ -182,18 +200,21 @@ fn change_user(
     Ok(Changed::Yes)
 }
 
-fn delete(transaction: &Transaction<'_>, id: UserId, report: &Report) -> Result<bool, SqliteError> {
+fn delete(
+    transaction: &Transaction<'_>,
+    (id, epoch): (UserId, u64),
+    report: &Report,
+) -> Result<Changed, SqliteError> {
     let user = id.uuid();
-    let mut epoch = transaction.prepare_cached("SELECT epoch FROM users WHERE id = ?")?;
-    let Some(epoch) = epoch.query_row([user.as_bytes()], |row| row.get::<_, i64>(0)).optional()? else {
-        return Ok(false);
-    };
-    let epoch = parsed(u64::try_from(epoch), "a user's epoch")?;
+    let mut find = transaction.prepare_cached("SELECT 1 FROM users WHERE id = ? AND epoch = ?")?;
+    if !find.exists((user.as_bytes(), stored(epoch)))? {
+        return Ok(Changed::Superseded);
+    }
     let ended = remove_all(transaction, id)?;
     append(transaction, id, &report.ending(ended))?;
     transaction.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.as_bytes()])?;
     revoke(transaction, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)?;
-    Ok(true)
+    Ok(Changed::Yes)
 }
 
 fn find(transaction: &Transaction<'_>, column: &str, value: Value) -> Result<Option<Account>, SqliteError> {
@@ -213,6 +234,38 @@ fn page(
     let mut statement = transaction.prepare_cached("SELECT * FROM users WHERE id > ? ORDER BY id LIMIT ?")?;
     let found = statement.query_map((after, limit), |row| Ok(account(row)))?;
     found.map(|account| with_roles(transaction, account??)).collect()
+}
+
+// What is not asked for is NULL. The text is compared as it is: nothing in it has a meaning.
+const LIST: &str = "
+    SELECT * FROM users
+    WHERE (created_at, id) < (:created_at, :id)
+      AND (:role IS NULL OR id IN (SELECT user FROM user_roles WHERE role = :role))
+      AND (:status IS NULL OR status = :status)
+      AND (:text IS NULL OR instr(email, :text) > 0 OR instr(username, :text) > 0)
+    ORDER BY created_at DESC, id DESC
+    LIMIT :limit";
+
+fn list(
+    transaction: &Transaction<'_>,
+    query: &UserQuery,
+    after: Option<Place>,
+    limit: u32,
+) -> Result<Vec<User>, SqliteError> {
+    let (created_at, id) = behind(after);
+    let mut statement = transaction.prepare_cached(LIST)?;
+    let rows = statement.query_map(
+        named_params! {
+            ":created_at": created_at,
+            ":id": id.as_bytes(),
+            ":role": query.role.as_ref().map(RoleName::as_str),
+            ":status": query.status.map(UserStatus::as_str),
+            ":text": query.text.as_ref().map(SearchText::as_str),
+            ":limit": limit,
+        },
+        |row| Ok(account(row)),
+    )?;
+    rows.map(|row| Ok(with_roles(transaction, row??)?.user)).collect()
 }
 
 fn with_roles(transaction: &Transaction<'_>, mut account: Account) -> Result<Account, SqliteError> {
@@ -247,6 +300,7 @@ fn account(row: &Row<'_>) -> Result<Account, SqliteError> {
 
 fn taken(error: SqliteError) -> WriteUserError {
     let message = match &error {
+        SqliteError::LastAdministrator => return WriteUserError::LastAdministrator,
         SqliteError::Database(rusqlite::Error::SqliteFailure(_, Some(message))) => message.as_str(),
         _ => "",
     };

@@ -115,7 +115,9 @@ impl AdministerUsers {
         let Some(names) = roles else { return Ok(self.register.prepare(request, context).await?) };
         let granted = self.beyond_default(&existing(&*self.roles, names).await?);
         let may_assign = permit.and::<RolesAssign>().is_some();
-        if !granted.is_empty() && !(may_assign && permit.actor().covers(&permissions_of(&granted))) {
+        let may_grant =
+            granted.is_empty() || (may_assign && permit.actor().covers(&permissions_of(&granted)));
+        if !may_grant {
             return Err(AdministerUserError::Forbidden);
         }
         Ok(self.register.prepare_with(request, names, context).await?)

@@ -232,7 +232,8 @@ fn roles_are_made_changed_and_removed() {
     let (issuer, admin) = admin();
     let ask = |line: &str, body: &Value| issuer.ask(&admin, line, body);
     let list = ok(&ask("GET /admin/roles", &Value::Null));
-    let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|role| &role["name"]).collect();
+    let names: Vec<_> =
+        list["items"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
     assert_eq!((names, list.get("next_cursor")), (vec!["admin", "user"], None));
 
     let made = ask("PUT /admin/roles/x", &json!({"description": "An X", "permissions": ["b", "a", "b"]}));

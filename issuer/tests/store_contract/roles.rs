@@ -69,7 +69,7 @@ pub(crate) async fn a_role_that_somebody_has_is_not_removed<F: Fixture>() {
     store.insert(&owner, &quiet()).await.unwrap();
     let refused = store.remove(&provider, &quiet()).await;
     assert!(matches!(refused, Err(WriteRoleError::Owned)), "{refused:?}");
-    assert_eq!(store.every().await.unwrap(), [provider.clone()]);
+    assert_eq!(store.every().await.unwrap(), std::slice::from_ref(&provider));
     let without = UserChange { roles: Some(vec![role_name("user")]), ..UserChange::default() };
     assert_eq!(store.change(owner.user.id, 0, &without, &quiet()).await.unwrap(), Changed::Yes);
     assert_eq!(store.remove(&provider, &quiet()).await.unwrap(), Changed::Yes);

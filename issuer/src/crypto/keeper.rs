@@ -155,8 +155,10 @@ impl RingKeeper {
         if now.duration_since(*looked).abs() < COOL_DOWN {
             return None;
         }
-        *looked = now;
-        if let Err(error) = self.look().await {
+        let done = self.look().await;
+        // From its end: whoever waited here meanwhile must not ask a store that does not answer, one after the other.
+        *looked = self.means.clock.now();
+        if let Err(error) = done {
             tracing::warn!(%error, "the key ring could not be looked at");
             return None;
         }

@@ -20,6 +20,9 @@ pub(in crate::crypto) struct MemoryKeys {
     pub(in crate::crypto) revoked: Mutex<Vec<Revoked>>,
     pub(in crate::crypto) loads: AtomicU64,
     pub(in crate::crypto) is_down: AtomicBool,
+    /// How far a load moves the clock of the house.
+    pub(in crate::crypto) takes_seconds: AtomicU64,
+    clock: StoppedClock,
 }
 
 impl MemoryKeys {
@@ -46,13 +49,15 @@ impl MemoryKeys {
     }
 }
 
-impl Default for MemoryKeys {
-    fn default() -> Self {
+impl MemoryKeys {
+    fn new(clock: StoppedClock) -> Self {
         Self {
             ring: Mutex::new(SealedRing { version: 0, keys: Vec::new() }),
             revoked: Mutex::default(),
             loads: AtomicU64::new(0),
             is_down: AtomicBool::new(false),
+            takes_seconds: AtomicU64::new(0),
+            clock,
         }
     }
 }
@@ -61,6 +66,7 @@ impl Default for MemoryKeys {
 impl Keys for MemoryKeys {
     async fn load(&self) -> Result<SealedRing, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
+        self.clock.advance(Duration::from_secs(self.takes_seconds.load(Ordering::SeqCst)));
         self.answer()?;
         let ring = self.sealed();
         // So that others get a turn between a look and the change that follows.
@@ -125,11 +131,12 @@ pub(in crate::crypto) const SESSION: Duration = Duration::from_hours(24 * 10);
 
 impl House {
     pub(in crate::crypto) fn new(signing: Option<SigningAlgorithm>) -> Self {
+        let clock = StoppedClock::default();
         Self {
-            store: Arc::default(),
+            store: Arc::new(MemoryKeys::new(clock.clone())),
             master: Arc::new(MasterKey::generate(&SystemRandom)),
             rules: RingRules { signing, rotate_every: ROTATE_EVERY, session: SESSION },
-            clock: StoppedClock::default(),
+            clock,
         }
     }
 

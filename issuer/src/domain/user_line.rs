@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Random;
 use super::email::Email;
-use super::field::FieldError;
+use super::field::{FieldError, noted};
 use super::ids::UserId;
 use super::password::{ForeignHashError, PasswordHash};
 use super::role::RoleName;
@@ -135,14 +135,6 @@ fn default_roles() -> Vec<String> {
 
 fn default_scheme() -> String {
     "bcrypt".to_owned()
-}
-
-fn noted<T, E: ToString>(
-    field: &'static str,
-    parsed: Result<T, E>,
-    wrong: &mut Vec<FieldError>,
-) -> Option<T> {
-    parsed.map_err(|error| wrong.push(FieldError::new(field, error))).ok()
 }
 
 fn clauses(errors: &[FieldError]) -> String {

@@ -1,4 +1,6 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use doorward_issuer::crypto::keeper::{RevocationOutcome, RingKeeper, RotationOutcome};
@@ -124,6 +126,55 @@ pub(crate) async fn a_rotation_is_not_noticed<F: Fixture>() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 4, "a new key signed in each round");
+}
+
+/// People refresh at one issuer and are asked who they are at the other, without a pause, while key follows key.
+pub(crate) async fn keys_follow_each_other_under_load<F: Fixture>() {
+    let fixture = F::start().await;
+    let master = master();
+    let one = Issuer::with_master(fixture.open().await, 4, master.clone()).await;
+    let two = Issuer::with_master(fixture.open().await, 4, master).await;
+    let (done, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
+    let person = async |number: usize| {
+        let (mut here, mut there) = if number.is_multiple_of(2) { (&one, &two) } else { (&two, &one) };
+        let mut tokens = here.newcomer(&format!("user{number}@b.com")).await;
+        let mut keys = BTreeSet::from([signed_by(&tokens)]);
+        while !done.load(Ordering::SeqCst) {
+            tokens = here.refresh(&tokens).await.unwrap();
+            there.caller(&tokens).await.unwrap();
+            assert!(there.jwks.document().contains(&signed_by(&tokens)), "gateways of both know it");
+            keys.insert(signed_by(&tokens));
+            rounds.fetch_add(1, Ordering::SeqCst);
+            std::mem::swap(&mut here, &mut there);
+        }
+        keys.len()
+    };
+    let go_on = async |more: u32| {
+        let goal = rounds.load(Ordering::SeqCst) + more;
+        while rounds.load(Ordering::SeqCst) < goal {
+            tokio::task::yield_now().await;
+        }
+    };
+    let operator = async {
+        for _ in 0..3 {
+            for purpose in KeyPurpose::ALL {
+                one.ring.rotate(purpose).await.unwrap();
+            }
+            // As every running issuer does within two seconds.
+            two.ring.tick().await.unwrap();
+            for _ in 0..7 {
+                for issuer in [&one, &two] {
+                    issuer.clock.advance(MINUTE);
+                    issuer.ring.tick().await.unwrap();
+                    go_on(4).await;
+                }
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+    };
+    let all = async { tokio::join!(join_all((0..4).map(person)), operator).0 };
+    let keys = tokio::time::timeout(Duration::from_secs(60), all).await.expect("they go on");
+    assert_eq!(keys, [4; 4], "everybody had a token of every key");
 }
 
 pub(crate) async fn a_revoked_key_is_worth_nothing_at_once<F: Fixture>() {

@@ -111,6 +111,7 @@ contract! {
     keys::replicas_that_start_together_agree,
     keys::another_master_key_is_refused,
     keys::a_rotation_is_not_noticed,
+    keys::keys_follow_each_other_under_load,
     keys::a_revoked_key_is_worth_nothing_at_once,
     keys::another_master_key_opens_what_the_first_one_sealed,
     flows::a_registered_user_logs_in_and_is_recognised,

@@ -232,6 +232,21 @@ async fn a_stranger_leads_to_one_look_in_a_second() {
 }
 
 #[tokio::test]
+async fn strangers_do_not_queue_for_a_store_that_does_not_answer() {
+    let house = House::new(Some(Es256));
+    let keeper = house.open().await;
+    let seen = keeper.current();
+    house.store.is_down.store(true, Ordering::SeqCst);
+    house.store.takes_seconds.store(3, Ordering::SeqCst);
+    let loads = house.store.loads.load(Ordering::SeqCst);
+    let looks = join_all((0..32).map(|_| keeper.look_again(&seen))).await;
+    assert_eq!(house.store.loads.load(Ordering::SeqCst), loads + 1);
+    assert!(
+        looks.iter().all(Option::is_none) || looks.iter().flatten().all(|ring| ring.jwks() == seen.jwks())
+    );
+}
+
+#[tokio::test]
 async fn dates_pass_while_the_store_is_down() {
     let house = House::new(Some(Es256));
     let keeper = house.open().await;

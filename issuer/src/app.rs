@@ -32,6 +32,7 @@ use self::listen::{Listeners, termination};
 pub use self::master_key::MasterKeyError;
 use self::stores::Stores;
 use crate::config::{Algorithm, Config, Password, Secret, Token};
+use crate::crypto::blinder::KeyedBlinder;
 use crate::crypto::keeper::RingKeeper;
 use crate::crypto::password::BcryptHasher;
 use crate::crypto::pool::{Pool, PoolSettings};
@@ -44,8 +45,10 @@ use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::domain::grant::Grant;
+use crate::domain::guard::Guard;
 use crate::domain::keys::SigningAlgorithm;
 use crate::domain::login::Login;
+use crate::domain::login_history::ReadHistory;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
 use crate::domain::read_audit::ReadAudit;
@@ -157,13 +160,22 @@ impl App {
             clock: clock.clone(),
             random: random.clone(),
         });
+        let guard = Arc::new(Guard {
+            attempts: stores.attempts,
+            blinder: Arc::new(KeyedBlinder::new(ring.clone())),
+            limits: config.limits.clone(),
+            clock: clock.clone(),
+        });
         let login = Arc::new(Login {
             users: stores.users.clone(),
             sessions: stores.sessions.clone(),
+            history: stores.history.clone(),
+            guard: guard.clone(),
             hasher: hasher.clone(),
             refresh_tokens: refresh_tokens.clone(),
             grant: grant.clone(),
             session_limits: SessionLimits { idle: config.token.refresh_ttl, whole: config.token.session_ttl },
+            hours: config.alert_hours,
             clock: clock.clone(),
             random: random.clone(),
         });
@@ -177,8 +189,14 @@ impl App {
         });
         let own_sessions =
             Arc::new(OwnSessions { sessions: stores.sessions.clone(), refresh_tokens, clock: clock.clone() });
-        let change_password =
-            Arc::new(ChangePassword { users: stores.users.clone(), hasher, policy, clock: clock.clone() });
+        let change_password = Arc::new(ChangePassword {
+            users: stores.users.clone(),
+            guard,
+            history: stores.history.clone(),
+            hasher,
+            policy,
+            clock: clock.clone(),
+        });
         let administer_users = Arc::new(AdministerUsers {
             users: stores.users.clone(),
             roles: stores.roles.clone(),
@@ -207,6 +225,7 @@ impl App {
             login,
             refresh,
             own_sessions,
+            history: Arc::new(ReadHistory { history: stores.history }),
             change_password,
             revocations,
             administer_users,

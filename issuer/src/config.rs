@@ -4,6 +4,8 @@
 //! mistakes, every mistake names its key, and all of them are reported together. The environment is an argument, so that a
 //! test can bring its own. `docs/configuration.md` describes every key.
 
+/// `limits.*` and `alerts.*`.
+mod limits;
 /// Section by section: which keys there are, their defaults, and what a value must be.
 mod read;
 /// Text that must not be printed.
@@ -24,6 +26,8 @@ pub use self::settings::Mistake;
 
 use self::settings::Settings;
 use crate::crypto::master_key::MasterKey;
+use crate::domain::alert::Hours;
+use crate::domain::guard::Limits;
 use crate::domain::role::RoleName;
 
 /// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
@@ -38,6 +42,10 @@ pub struct Config {
     pub rotate_keys_every: Duration,
     /// `password.*`
     pub password: Password,
+    /// `limits.*`
+    pub limits: Limits,
+    /// `alerts.hours`
+    pub alert_hours: Option<Hours>,
     /// `registration.open`
     pub registration_open: bool,
     /// `roles`: made at start, beside `user` and `admin`.
@@ -56,6 +64,8 @@ pub struct Server {
     pub management: SocketAddr,
     /// The bearer the management listener asks for.
     pub management_token: Option<Secret>,
+    /// Connections that a listener has at once.
+    pub max_connections: usize,
     /// How many proxies in front may be believed about the client's address.
     pub trusted_hops: usize,
 }
@@ -173,6 +183,8 @@ impl Config {
         let token = read::token(&mut settings);
         let rotate_keys_every = read::rotate_keys_every(&mut settings);
         let password = read::password(&mut settings);
+        let limits = limits::limits(&mut settings);
+        let alert_hours = limits::hours(&mut settings);
         let registration_open = settings.take("registration.open", true);
         let roles = read::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
@@ -183,6 +195,8 @@ impl Config {
             token,
             rotate_keys_every,
             password,
+            limits,
+            alert_hours,
             registration_open,
             roles,
             telemetry,

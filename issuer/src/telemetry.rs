@@ -4,6 +4,8 @@
 
 /// What is counted and measured.
 pub mod metrics;
+/// How long a request has waited for the store.
+pub mod store_time;
 
 use std::error::Error;
 use std::fmt::Write as _;

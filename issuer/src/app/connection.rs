@@ -1,15 +1,119 @@
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A connection whose end is an error, so that whoever hangs up does not keep his request going.
+/// The end of a request's head.
+mod head;
+/// How many connections there may be.
+mod room;
+
+use self::head::HeadEnd;
+pub(super) use self::room::Room;
+
+/// How long the head of a request may take, from its first byte or, for the first one, from the connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long a client may refuse to take any of an answer.
+const STALLED: Duration = Duration::from_secs(20);
+
+/// A connection that a client cannot keep without using it, and whose end is an error.
 ///
 /// The server awaits a connection once more after its end, and thereby its request, too. After an error there is nothing
-/// left of it to await.
-pub(super) struct Connection(pub(super) TcpStream);
+/// left of it to await: so whoever hangs up does not keep his request going.
+///
+/// The server has no deadline for heads and no limit to idle connections. So this looks on while bytes go by: a head has
+/// to come to its end in time, an answer has to be taken, and who does neither makes room when others wait for it.
+pub(super) struct Connection {
+    stream: TcpStream,
+    phase: Phase,
+    /// Runs while the client does not take what is being written.
+    stalled: Option<Pin<Box<Sleep>>>,
+    room: Room,
+    _place: OwnedSemaphorePermit,
+}
+
+enum Phase {
+    /// No request is under way.
+    Idle(Waiting),
+    /// The head of one is on its way.
+    Head(Waiting, HeadEnd),
+    /// One is under way: its own deadlines hold.
+    Busy,
+}
+
+/// For something that the client has to do.
+struct Waiting {
+    /// When it is too late; an idle connection is the server's own affair.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Others wait for a place.
+    wanted: Pin<Box<OwnedNotified>>,
+}
+
+impl Connection {
+    /// A connection that has just been made.
+    pub(super) async fn new(stream: TcpStream, room: Room) -> io::Result<Self> {
+        let place = room.place().await.ok_or(io::ErrorKind::ConnectionAborted)?;
+        let phase = Phase::Head(Waiting::until(&room, HEAD), HeadEnd::default());
+        Ok(Self { stream, phase, stalled: None, room, _place: place })
+    }
+
+    /// Bytes from the client.
+    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Phase::Idle(_) = self.phase {
+            self.phase = Phase::Head(Waiting::until(&self.room, HEAD), HeadEnd::default());
+        }
+        if let Phase::Head(_, head) = &mut self.phase {
+            let ends = head.is_in(bytes);
+            if head.is_of_http_2() {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            if ends {
+                self.phase = Phase::Busy;
+            }
+        }
+        Ok(())
+    }
+
+    /// An answer is on its way: what comes next is another request.
+    fn answered(&mut self) {
+        if let Phase::Busy = self.phase {
+            self.phase = Phase::Idle(Waiting { deadline: None, wanted: Box::pin(self.room.wanted()) });
+        }
+    }
+
+    /// Passes on what became of a write, unless the client takes nothing for too long.
+    fn watched<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + STALLED)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Waiting {
+    fn until(room: &Room, deadline: Duration) -> Self {
+        let deadline = Box::pin(sleep_until(Instant::now() + deadline));
+        Self { deadline: Some(deadline), wanted: Box::pin(room.wanted()) }
+    }
+
+    /// Whether the client has had its time.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+        late || self.wanted.as_mut().poll(cx).is_ready()
+    }
+}
 
 impl AsyncRead for Connection {
     fn poll_read(
@@ -18,26 +122,36 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining());
-        match Pin::new(&mut self.0).poll_read(cx, buf) {
+        // What has arrived counts, before it is looked at the clock.
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) if room > 0 && buf.filled().len() == before => {
                 Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
             }
-            read => read,
+            Poll::Ready(Ok(())) => Poll::Ready(self.came(buf.filled().get(before..).unwrap_or_default())),
+            Poll::Pending => match &mut self.phase {
+                Phase::Idle(waiting) | Phase::Head(waiting, _) if waiting.is_over(cx) => {
+                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                }
+                Phase::Idle(_) | Phase::Head(..) | Phase::Busy => Poll::Pending,
+            },
+            failed => failed,
         }
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        self.answered();
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watched(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -45,10 +159,12 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+        self.answered();
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watched(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }

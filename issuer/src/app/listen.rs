@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use poem::Server;
 use poem::listener::TcpAcceptor;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::acceptor::PatientAcceptor;
+use super::connection::Room;
 use crate::config;
 use crate::http::routes::Parts;
 
@@ -26,6 +28,7 @@ const IDLE: Duration = Duration::from_secs(65 * 60);
 pub struct Listeners {
     public: TcpListener,
     management: TcpListener,
+    max_connections: usize,
     /// Where the public listener is.
     pub public_address: SocketAddr,
     /// Where the management listener is.
@@ -40,7 +43,8 @@ impl Listeners {
     pub async fn bind(settings: &config::Server) -> Result<Self, StartError> {
         let (public, public_address) = bind("server.public", settings.public).await?;
         let (management, management_address) = bind("server.management", settings.management).await?;
-        Ok(Self { public, management, public_address, management_address })
+        let max_connections = room_for(settings.max_connections);
+        Ok(Self { public, management, max_connections, public_address, management_address })
     }
 
     /// Answers requests until `end`, then stops in good order: not ready any more, what is under way comes to its end,
@@ -52,7 +56,7 @@ impl Listeners {
         tracing::info!(listener = "public", address = %self.public_address, "listening");
         tracing::info!(listener = "management", address = %self.management_address, "listening");
         let drained = CancellationToken::new();
-        let management = accept(self.management)?.run_with_graceful_shutdown(
+        let management = accept(self.management, self.max_connections)?.run_with_graceful_shutdown(
             parts.management(),
             drained.clone().cancelled_owned(),
             Some(LAST_WORDS),
@@ -61,7 +65,7 @@ impl Listeners {
             // However this ends, the other listener must not wait for ever.
             let _drained = drained.clone().drop_guard();
             let draining = parts.draining.clone();
-            let ended = accept(self.public)?.run_with_graceful_shutdown(
+            let ended = accept(self.public, self.max_connections)?.run_with_graceful_shutdown(
                 parts.public(),
                 async move {
                     end.await;
@@ -103,9 +107,30 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, So
     Ok((listener, address))
 }
 
-fn accept(listener: TcpListener) -> Result<Server<Infallible, PatientAcceptor>, StartError> {
+fn accept(
+    listener: TcpListener,
+    max_connections: usize,
+) -> Result<Server<Infallible, PatientAcceptor>, StartError> {
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(StartError::Serve)?;
-    Ok(Server::new_with_acceptor(PatientAcceptor(acceptor)).idle_timeout(IDLE))
+    let acceptor = PatientAcceptor { acceptor, room: Room::for_many(max_connections) };
+    Ok(Server::new_with_acceptor(acceptor).idle_timeout(IDLE))
+}
+
+/// What the process has open besides clients: the store, the log, the broker.
+const OTHER_FILES: u64 = 128;
+
+/// As many as wanted, if the operating system lets this process have them: two listeners share its files.
+fn room_for(wanted: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let possible = usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX).max(16);
+    if possible < wanted {
+        tracing::warn!(
+            wanted,
+            possible,
+            "fewer connections than server.max_connections: raise the limit on open files"
+        );
+    }
+    wanted.min(possible)
 }
 
 /// Flows whose client is gone write all the same.

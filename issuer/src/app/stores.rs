@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::domain::ports::{Audit, Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
+use crate::domain::ports::{
+    Alerts, Attempts, Audit, Keys, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth, Users,
+};
 use crate::store::OpenError;
 use crate::store::mongodb::MongoStore;
+use crate::store::pulse::Pulse;
 use crate::store::sqlite::SqliteStore;
 use crate::store::watched::{StoreWatch, Watched};
 
@@ -16,6 +19,8 @@ pub(super) struct Stores {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) revocations: Arc<dyn Revocations>,
     pub(super) audit: Arc<dyn Audit>,
+    pub(super) attempts: Arc<dyn Attempts>,
+    pub(super) history: Arc<dyn LoginHistory>,
     pub(super) health: Arc<dyn StoreHealth>,
 }
 
@@ -35,7 +40,18 @@ impl Stores {
 
     fn of<S>(store: S, watch: Arc<dyn StoreWatch>) -> Self
     where
-        S: Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + StoreHealth + 'static,
+        S: Users
+            + Roles
+            + Sessions
+            + Keys
+            + Audit
+            + Outbox
+            + Revocations
+            + Attempts
+            + LoginHistory
+            + Alerts
+            + StoreHealth
+            + 'static,
     {
         let store = Arc::new(Watched::new(store, watch));
         Self {
@@ -46,7 +62,9 @@ impl Stores {
             outbox: store.clone(),
             revocations: store.clone(),
             audit: store.clone(),
-            health: store,
+            attempts: store.clone(),
+            history: store.clone(),
+            health: Arc::new(Pulse::new(store)),
         }
     }
 }

@@ -17,8 +17,6 @@ use crate::domain::role::RoleName;
 /// Keys of the contract that need a part which this version does not have.
 pub(super) fn refuse_later_keys(settings: &mut Settings) {
     settings.refuse("events", "publishing events");
-    settings.refuse("limits", "limiting attempts");
-    settings.refuse("alerts", "raising alerts");
     settings.refuse("mail", "sending mail");
     settings.refuse("telemetry.otlp_endpoint", "exporting traces");
     settings.refuse_if_on("registration.confirm_email", "confirming e-mail addresses");
@@ -30,7 +28,11 @@ pub(super) fn server(settings: &mut Settings) -> Server {
     let management = settings.take("server.management", SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));
     let management_token = settings.take_secret("server.management_token");
     let trusted_hops = settings.take_if("server.trusted_hops", 0, "must be 16 at most", |hops| *hops <= 16);
-    Server { public, management, management_token, trusted_hops }
+    let max_connections =
+        settings.take_if("server.max_connections", 2000, "must be between 16 and 1000000", |connections| {
+            (16..=1_000_000).contains(connections)
+        });
+    Server { public, management, management_token, max_connections, trusted_hops }
 }
 
 pub(super) fn store(settings: &mut Settings) -> Store {

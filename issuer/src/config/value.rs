@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use toml::Value;
 
+use crate::domain::alert::Hours;
+
 /// A type that a key can have; read from a TOML value, or from the text of a variable.
 pub(super) trait FromSetting: Sized {
     /// The words after "must be".
@@ -103,6 +105,18 @@ impl FromSetting for SocketAddr {
 
     fn from_setting(value: &Value) -> Option<Self> {
         value.as_str()?.parse().ok()
+    }
+
+    fn show(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
+impl FromSetting for Hours {
+    const WANTED: &'static str = "hours in UTC, such as 06:00-22:00";
+
+    fn from_setting(value: &Value) -> Option<Self> {
+        Self::parse(value.as_str()?)
     }
 
     fn show(&self) -> String {

@@ -1,5 +1,7 @@
 //! What is secret: the key ring, the password pool, and the tokens signed and minted with the ring's keys.
 
+/// The names of counters.
+pub mod blinder;
 /// Who has the ring, and changes it.
 pub mod keeper;
 /// What waits in the store to be mailed.

@@ -66,6 +66,10 @@ impl BcryptHasher {
 
 #[async_trait]
 impl PasswordHasher for BcryptHasher {
+    fn room(&self, client: Option<IpAddr>) -> Result<(), HashError> {
+        Ok(self.pool.room(client)?)
+    }
+
     async fn choose(
         &self,
         choice: PasswordChoice,

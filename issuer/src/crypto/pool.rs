@@ -1,5 +1,5 @@
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::domain::guard::network;
 use crate::telemetry::Stopwatch;
 
 /// Threads of their own for slow work, behind a bounded queue.
@@ -87,6 +88,14 @@ impl Pool {
         Ok(pool)
     }
 
+    /// Whether work of that client would be taken now.
+    ///
+    /// # Errors
+    /// [`PoolError::Full`] if not.
+    pub fn room(&self, client: Option<IpAddr>) -> Result<(), PoolError> {
+        self.shared.room(&self.shared.state(), client.map(network)).map(drop)
+    }
+
     /// Does `work` on one of the threads. If the future is dropped, work that still waits gives its place back at
     /// once; work that runs keeps it to the end, so that hanging up buys nobody more than his share.
     ///
@@ -108,7 +117,7 @@ impl Pool {
     ) -> Result<T, PoolError> {
         let (sender, mut result) = oneshot::channel();
         let work = Box::new(move || drop(sender.send(work())));
-        let ticket = self.shared.enqueue(client.map(client_key), work)?;
+        let ticket = self.shared.enqueue(client.map(network), work)?;
         match timeout(deadline, &mut result).await {
             Ok(result) => result,
             Err(_) if ticket.withdraw() => return Err(PoolError::Full),
@@ -156,10 +165,7 @@ impl Shared {
         work: Box<dyn FnOnce() + Send>,
     ) -> Result<Ticket, PoolError> {
         let mut state = self.state();
-        let taken = client.and_then(|client| state.places.get(&client)).copied().unwrap_or(0);
-        if state.waiting.len() >= self.settings.queue || taken >= self.settings.per_client {
-            return Err(PoolError::Full);
-        }
+        let taken = self.room(&state, client)?;
         if let Some(client) = client {
             state.places.insert(client, taken + 1);
         }
@@ -171,6 +177,13 @@ impl Shared {
         drop(state);
         self.wake.notify_one();
         Ok(Ticket { shared: Arc::clone(self), number: ticket })
+    }
+
+    /// How many places the client has, if he may have one more.
+    fn room(&self, state: &State, client: Option<IpAddr>) -> Result<usize, PoolError> {
+        let taken = client.and_then(|client| state.places.get(&client)).copied().unwrap_or(0);
+        let full = state.waiting.len() >= self.settings.queue || taken >= self.settings.per_client;
+        if full { Err(PoolError::Full) } else { Ok(taken) }
     }
 
     /// The life of one thread.
@@ -242,14 +255,6 @@ impl Drop for Place {
             Some(taken) if *taken > 1 => *taken -= 1,
             _ => drop(state.places.remove(&client)),
         }
-    }
-}
-
-/// Who controls one IPv6 address usually controls its whole /64.
-fn client_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

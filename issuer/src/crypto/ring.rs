@@ -125,6 +125,14 @@ impl KeyRing {
         &self.pepper
     }
 
+    /// The pepper that was made first of those that are trusted.
+    pub(super) fn oldest_pepper(&self) -> &Secret {
+        let number = |secret: &&Secret| {
+            self.opened.entries().find(|entry| entry.id == secret.id).map(|key| key.number)
+        };
+        self.pepper.trusted.iter().min_by_key(number).unwrap_or(&self.pepper.active)
+    }
+
     pub(super) fn refresh(&self) -> &Line<Secret> {
         &self.refresh
     }

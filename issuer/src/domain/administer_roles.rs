@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::alert::Alert;
 use super::audit::{Action, AuditEntry, Members, Subject};
 use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
-use super::event::{Alert, Event, Report};
+use super::event::{Event, Report};
 use super::field::{FieldError, noted};
 use super::permit::{Actor, Permit, RolesRead, RolesWrite, administrative};
 use super::ports::{Changed, Roles, StoreError, WriteRoleError};

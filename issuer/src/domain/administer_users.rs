@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
+use super::alert::Alert;
 use super::audit::{Action, AuditEntry, Members, Subject};
 use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
-use super::event::{Alert, Event, Report};
+use super::event::{Event, Report};
 use super::existing_roles::existing;
 use super::ids::UserId;
 use super::page::{Page, PageSize, Place};

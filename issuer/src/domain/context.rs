@@ -10,3 +10,14 @@ pub struct RequestContext {
     /// The client's own description of itself; untrusted text.
     pub user_agent: Option<String>,
 }
+
+/// Characters that are kept of a client's description of itself.
+pub const MAX_USER_AGENT: usize = 256;
+
+impl RequestContext {
+    /// As much of the client's description of itself as is kept.
+    #[must_use]
+    pub fn device(&self) -> Option<String> {
+        self.user_agent.as_ref().map(|text| text.chars().take(MAX_USER_AGENT).collect())
+    }
+}

@@ -2,14 +2,16 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::alert::{ALERT, Alert};
 use super::audit::AuditEntry;
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
+use super::login_history::LoginEntry;
 use super::outbox::{Channel, MailJob, OutboxEntry};
-use super::role::{Permissions, RoleName};
+use super::role::RoleName;
 use super::user::{User, UserStatus};
 
 /// Something that happened to a user, as the rest of the system hears of it. Never holds a password, a token or a key.
@@ -90,15 +92,6 @@ pub struct UserUpdate {
     pub roles: Option<Vec<String>>,
 }
 
-/// Something that a person should look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alert {
-    /// Which kind, in one word.
-    pub kind: &'static str,
-    /// What is known about it, for people and programs.
-    pub details: Map<String, Value>,
-}
-
 /// What is written together with a change of state: in the same transaction, or not at all. The sessions that a change
 /// ends, and what the gateway has to refuse from then on, the store finds out and writes by itself.
 #[derive(Clone, Debug)]
@@ -113,6 +106,8 @@ pub struct Report {
     pub mails: Vec<MailJob>,
     /// What to keep on record, if an administrator does it.
     pub audit: Option<AuditEntry>,
+    /// What to remember of a login; it is the user's.
+    pub login: Option<LoginEntry>,
 }
 
 impl Report {
@@ -125,6 +120,7 @@ impl Report {
             events: Vec::new(),
             mails: Vec::new(),
             audit: None,
+            login: None,
         }
     }
 
@@ -152,6 +148,13 @@ impl Report {
     #[must_use]
     pub fn record(self, entry: AuditEntry) -> Self {
         Self { audit: Some(entry), ..self }
+    }
+
+    /// And this is to be remembered of a login.
+    #[must_use]
+    pub fn remember(mut self, login: LoginEntry) -> Self {
+        self.login = Some(login);
+        self
     }
 
     /// The same, and the sessions that the change ended.
@@ -203,7 +206,7 @@ impl Event {
             Self::PasswordChanged => "password.changed",
             Self::PasswordResetRequested { .. } => "password.reset.requested",
             Self::EmailVerificationRequested { .. } => "email.verification.requested",
-            Self::SecurityAlert(_) => "security.alert",
+            Self::SecurityAlert(_) => ALERT,
         }
     }
 
@@ -256,29 +259,6 @@ impl UserUpdate {
     #[must_use]
     pub fn roles(roles: &[RoleName]) -> Self {
         Self { roles: Some(names(roles)), ..Self::default() }
-    }
-}
-
-impl Alert {
-    /// Somebody has permissions to administer that he did not have before: `gained` are all of them, and `why` says by what.
-    #[must_use]
-    pub fn role_escalation(gained: &Permissions, why: Map<String, Value>, context: &RequestContext) -> Self {
-        let mut details = why;
-        let gained: Vec<_> = gained.iter().map(ToString::to_string).collect();
-        details.insert("permissions".to_owned(), gained.into());
-        details.insert("address".to_owned(), json!(context.address));
-        details.insert("user_agent".to_owned(), json!(context.user_agent));
-        Self { kind: "role_escalation", details }
-    }
-
-    /// An exchanged refresh token came back: two have it, and one is a thief.
-    #[must_use]
-    pub fn refresh_token_reuse(session: SessionId, context: &RequestContext) -> Self {
-        let mut details = Map::new();
-        details.insert("session_id".to_owned(), session.to_string().into());
-        details.insert("address".to_owned(), json!(context.address));
-        details.insert("user_agent".to_owned(), json!(context.user_agent));
-        Self { kind: "refresh_token_reuse", details }
     }
 }
 

@@ -1,18 +1,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alert::{Alert, Hours};
 use super::clock::{Clock, Random};
 use super::context::RequestContext;
 use super::event::{Event, Report};
 use super::grant::{Grant, GrantError};
+use super::guard::{Attempt, Guard, GuardError};
 use super::ids::SessionId;
+use super::login_history::{Acquaintance, LoginEntry, LoginFailure};
 use super::password::{Password, PasswordHash};
 use super::ports::{
-    HashError, Opened, PasswordHasher, RefreshTokens, Sessions, SignError, StoreError, Users, Verdict,
+    HashError, LoginHistory, Opened, PasswordHasher, RefreshTokens, Sessions, SignError, StoreError, Users,
+    Verdict,
 };
 use super::session::{Session, SessionLimits};
 use super::token::Tokens;
-use super::user::{Account, UserStatus};
+use super::user::{Account, User, UserStatus};
 use super::username::LoginName;
 
 /// Opens sessions for those who know their password.
@@ -21,6 +25,10 @@ pub struct Login {
     pub users: Arc<dyn Users>,
     /// Where the session is kept.
     pub sessions: Arc<dyn Sessions>,
+    /// Who logged in, and who failed to.
+    pub history: Arc<dyn LoginHistory>,
+    /// Holds off those who guess.
+    pub guard: Arc<Guard>,
     /// Checks the password.
     pub hasher: Arc<dyn PasswordHasher>,
     /// Makes the refresh token.
@@ -29,6 +37,8 @@ pub struct Login {
     pub grant: Arc<Grant>,
     /// How long a session is.
     pub session_limits: SessionLimits,
+    /// When logins are expected; always, if nobody said.
+    pub hours: Option<Hours>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The dice.
@@ -39,14 +49,24 @@ pub struct Login {
 pub struct LoginRequest {
     /// His e-mail address or user name; `None` if what he wrote cannot be one, and so nobody's.
     pub name: Option<LoginName>,
+    /// What he wrote.
+    pub typed: String,
     /// The password.
     pub password: Password,
 }
 
-/// Somebody who knows his password. Nothing but [`Login::prove`] makes one.
-pub struct Proven {
-    account: Account,
-    rehash: Option<PasswordHash>,
+/// A password that was compared, and what came out, which has to be written down yet. Nothing but [`Login::check`] makes
+/// one.
+pub struct Checked {
+    attempt: Attempt,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// It is he.
+    Proven { account: Account, rehash: Option<PasswordHash> },
+    /// It is not, or there is no such user.
+    Failed { user: Option<User>, failure: LoginFailure },
 }
 
 /// Why there is no session.
@@ -55,6 +75,12 @@ pub enum LoginError {
     /// No such user, another password, or an account that is closed: the client is not told which.
     #[error("the credentials are not right")]
     InvalidCredentials,
+    /// Too many tried on this account or from this address.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// No room for another password.
     #[error("too many passwords are waiting to be checked")]
     Overloaded {
@@ -70,40 +96,95 @@ pub enum LoginError {
 }
 
 impl Login {
-    /// Checks the password. Writes nothing: dropping the future gives the place in the queue back.
+    /// Counts the attempt and compares the password. What comes out has to be [finished](Self::finish). Dropping the
+    /// future gives the place in the queue back; the attempt stays counted.
     ///
-    /// Known and unknown users cost the same work, and get the same answer.
+    /// Known and unknown users cost the same work here and there, and get the same answer.
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub async fn prove(&self, request: LoginRequest, context: &RequestContext) -> Result<Proven, LoginError> {
+    pub async fn check(
+        &self,
+        request: LoginRequest,
+        context: &RequestContext,
+    ) -> Result<Checked, LoginError> {
+        self.hasher.room(context.address)?;
+        let attempt = self.guard.admit(request.name.as_ref(), &request.typed, context).await?;
         let account = match request.name {
             Some(name) => self.users.by_login(&name).await?,
             None => None,
         };
         let stored = account.as_ref().map(|account| account.password.clone());
-        let verdict = self.hasher.verify(request.password, stored, context.address).await?;
-        let (Some(account), Verdict::Match { rehash }) = (account, verdict) else {
-            return Err(LoginError::InvalidCredentials);
+        let verdict = match self.hasher.verify(request.password, stored, context.address).await {
+            Err(error @ HashError::Overloaded { .. }) => {
+                self.guard.give_back(&attempt).await?;
+                return Err(error.into());
+            }
+            verdict => verdict?,
         };
-        // Only now, so that a closed account is no faster than an open one.
-        if account.user.status != UserStatus::Active {
-            return Err(LoginError::InvalidCredentials);
-        }
-        Ok(Proven { account, rehash })
+        let failed = |user, failure| Outcome::Failed { user, failure };
+        let outcome = match (account, verdict) {
+            (None, _) => failed(None, LoginFailure::UnknownAccount),
+            (Some(account), Verdict::Mismatch) => failed(Some(account.user), LoginFailure::WrongPassword),
+            // Only now, so that a closed account is no faster than an open one.
+            (Some(account), _) if account.user.status != UserStatus::Active => {
+                failed(Some(account.user), LoginFailure::Suspended)
+            }
+            (Some(account), Verdict::Match { rehash }) => Outcome::Proven { account, rehash },
+        };
+        Ok(Checked { attempt, outcome })
     }
 
-    /// Opens a session, and renews a hash of yesterday. Should run to its end once it has begun.
+    /// Writes down what came out, and opens a session if the password is the right one. Should run to its end once it
+    /// has begun.
     ///
     /// # Errors
     /// See [`LoginError`]; then no session was opened. After [`LoginError::Store`] there may be one, whose tokens
     /// nobody has.
-    pub async fn open(&self, proven: Proven, context: &RequestContext) -> Result<Tokens, LoginError> {
-        let Proven { account: Account { user, password }, rehash } = proven;
+    pub async fn finish(&self, checked: Checked, context: &RequestContext) -> Result<Tokens, LoginError> {
+        match checked.outcome {
+            Outcome::Proven { account, rehash } => {
+                self.open(account, rehash, &checked.attempt, context).await
+            }
+            Outcome::Failed { user, failure } => {
+                self.fail(user, failure, &checked.attempt, context).await?;
+                Err(LoginError::InvalidCredentials)
+            }
+        }
+    }
+
+    /// One write, whether there is such a user or not.
+    async fn fail(
+        &self,
+        user: Option<User>,
+        failure: LoginFailure,
+        attempt: &Attempt,
+        context: &RequestContext,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let entry = LoginEntry::new(now, context, Some(failure), &*self.random);
+        let report = Report::new(now, context).tell(Event::LoginFailed {
+            reason: failure.as_str(),
+            address: entry.address,
+            user_agent: entry.user_agent.clone(),
+        });
+        let report = self.guard.tell_failure(attempt, report, context).remember(entry);
+        self.history.failed(user.map(|user| user.id), &report).await
+    }
+
+    /// Opens a session, and renews a hash of yesterday.
+    async fn open(
+        &self,
+        Account { user, password }: Account,
+        rehash: Option<PasswordHash>,
+        attempt: &Attempt,
+        context: &RequestContext,
+    ) -> Result<Tokens, LoginError> {
         if let Some(rehash) = rehash {
             // If the hash changed meanwhile, the newer one stays: opening the session looks at the epoch.
             self.users.replace_hash(user.id, &password, &rehash).await?;
         }
+        self.guard.let_in(attempt).await?;
         let now = self.clock.now();
         let id = SessionId::random(&*self.random);
         let refresh = self.refresh_tokens.mint(id);
@@ -111,14 +192,46 @@ impl Login {
         let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
         // Signed first: a session whose tokens nobody got would be a loose end.
         let tokens = self.grant.tokens(&user, &session, refresh.token, now).await?;
-        let report = Report::new(now, context).tell(Event::UserLogin {
-            session: id,
-            address: session.address,
-            user_agent: session.user_agent.clone(),
-        });
+        let report = self.report(&session, attempt, context).await?;
         match self.sessions.open(&session, &report).await? {
             Opened::Superseded => Err(LoginError::InvalidCredentials),
             Opened::Yes => Ok(tokens),
+        }
+    }
+
+    /// What there is to tell of a login, and what about it a person should look at.
+    async fn report(
+        &self,
+        session: &Session,
+        attempt: &Attempt,
+        context: &RequestContext,
+    ) -> Result<Report, StoreError> {
+        let entry = LoginEntry::new(session.created_at, context, None, &*self.random);
+        let device = entry.device().unwrap_or_default();
+        let mut alerts = Vec::new();
+        if let Some(failures) = self.guard.many_failures_before(attempt) {
+            alerts.push(Alert::success_after_failures(failures, session.id, context));
+        }
+        if self.history.acquaintance(session.user, &device).await? == Acquaintance::NewDevice {
+            alerts.push(Alert::new_device(session.id, context));
+        }
+        if self.hours.is_some_and(|hours| !hours.contain(session.created_at)) {
+            alerts.push(Alert::unusual_hour(session.id, context));
+        }
+        let report = Report::new(session.created_at, context).remember(entry).tell(Event::UserLogin {
+            session: session.id,
+            address: session.address,
+            user_agent: session.user_agent.clone(),
+        });
+        Ok(alerts.into_iter().fold(report, |report, alert| report.tell(Event::SecurityAlert(alert))))
+    }
+}
+
+impl From<GuardError> for LoginError {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::TooMany { retry_after } => Self::TooManyAttempts { retry_after },
+            GuardError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! Read [`register`], [`login`], [`refresh`] and [`authenticate`] first: one file per flow, top to bottom.
 
+/// What a person should look at.
+pub mod alert;
+/// Counters of attempts, and what is too many; no I/O.
+pub mod attempts;
 /// What administrators did.
 pub mod audit;
 /// The time and the dice, as ports, and the system's own.
@@ -61,8 +65,12 @@ pub mod change_password;
 pub mod grant;
 /// Accounts from elsewhere, line by line.
 pub mod import;
+/// Who tries what from where, and when it is enough.
+pub mod guard;
 /// Login name and password in, session and tokens out.
 pub mod login;
+/// Who logged in as whom.
+pub mod login_history;
 /// What users do about their own sessions: see them, end one, end all.
 pub mod own_sessions;
 /// What administrators did, for those who may know.

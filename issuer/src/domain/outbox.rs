@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::fate::Fate;
+use super::alert::ALERT;
 use super::clock::later;
 use super::ids::UserId;
 
@@ -155,6 +156,14 @@ pub const KEPT_DONE: std::time::Duration = std::time::Duration::from_hours(24);
 pub const KEPT_UNROUTABLE: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 /// How long what waits behind a parked entry is left alone. A replay ends that at once.
 const PARKED_PAUSE: std::time::Duration = std::time::Duration::from_hours(1);
+
+impl OutboxEntry {
+    /// Whether administrators shall see it, too.
+    #[must_use]
+    pub fn is_alert(&self) -> bool {
+        self.channel == Channel::Events && self.kind == ALERT
+    }
+}
 
 impl Claimed {
     /// Nothing was due.

@@ -28,6 +28,11 @@ use super::token::{
 use super::user::{Account, User, UserChange, UserQuery};
 use super::username::LoginName;
 
+/// What holds off those who guess.
+mod abuse;
+
+pub use self::abuse::{Alerts, Attempts, Blinder, LoginHistory};
+
 /// Users and their password hashes.
 ///
 /// A method that takes a [`Report`] writes the state, the report's events, and the revocations that follow from the
@@ -431,6 +436,12 @@ impl WriteUserError {
 /// Work is bounded and queued fairly by client; dropping the future gives the place in the queue back.
 #[async_trait]
 pub trait PasswordHasher: Send + Sync {
+    /// Whether there is room for work of that client, as of now: so that whoever has to be turned away costs nothing more.
+    ///
+    /// # Errors
+    /// [`HashError::Overloaded`] when there is none.
+    fn room(&self, client: Option<IpAddr>) -> Result<(), HashError>;
+
     /// What to store of a password, if the policy lets the user have it.
     ///
     /// # Errors

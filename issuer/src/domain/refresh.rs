@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alert::Alert;
 use super::clock::Clock;
 use super::context::RequestContext;
-use super::event::{Alert, Event, Report};
+use super::event::{Event, Report};
 use super::grant::{Grant, GrantError};
 use super::ids::{SessionId, UserId};
 use super::ports::{Exchanged, RefreshTokens, Sessions, SignError, StoreError, Users};
@@ -69,6 +70,20 @@ pub enum RefreshRefusal {
     /// Its user is suspended or deleted. The session has been ended.
     #[error("the account is closed")]
     AccountClosed,
+}
+
+impl RefreshRefusal {
+    /// In one word, for operators.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forged => "forged",
+            Self::Ended => "ended",
+            Self::RanOut => "ran_out",
+            Self::Reused { .. } => "reused",
+            Self::AccountClosed => "account_closed",
+        }
+    }
 }
 
 /// Whoever loses a race finds its outcome when he looks again. More rounds than that have no cause but a sick store.

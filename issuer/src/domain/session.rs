@@ -33,7 +33,7 @@ pub struct Session {
     pub ends_at: Timestamp,
     /// From where the login came.
     pub address: Option<IpAddr>,
-    /// What the client said it was; cut to [`MAX_USER_AGENT`] characters.
+    /// What the client said it was; cut to [`MAX_USER_AGENT`](super::context::MAX_USER_AGENT) characters.
     pub user_agent: Option<String>,
 }
 
@@ -45,9 +45,6 @@ pub struct SessionLimits {
     /// Whole life of a session.
     pub whole: Duration,
 }
-
-/// Characters that are kept of a client's description of itself.
-pub const MAX_USER_AGENT: usize = 256;
 
 impl Session {
     /// The session that a login at `now` opens.
@@ -72,7 +69,7 @@ impl Session {
             expires_at: later(now, limits.idle).min(ends_at),
             ends_at,
             address: context.address,
-            user_agent: context.user_agent.as_ref().map(|text| text.chars().take(MAX_USER_AGENT).collect()),
+            user_agent: context.device(),
         }
     }
 
@@ -119,6 +116,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::context::MAX_USER_AGENT;
 
     fn opened(idle: u64, whole: u64) -> Session {
         let limits = SessionLimits { idle: Duration::from_secs(idle), whole: Duration::from_secs(whole) };

@@ -72,7 +72,8 @@ impl AuthApi {
 
     /// Log in
     ///
-    /// By e-mail address or by username. Problems: `invalid_credentials`, `validation_failed`, `overloaded`.
+    /// By e-mail address or by username. Problems: `invalid_credentials`, `validation_failed`; `too_many_attempts` and
+    /// `overloaded`, with `Retry-After`.
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
@@ -80,12 +81,12 @@ impl AuthApi {
         seen: Data<&Seen>,
         Body(body): Body<LoginBody>,
     ) -> Result<Json<TokenAnswer>, Problem> {
-        let proven = self.login.prove(body.request()?, &context).await.map_err(Problem::from);
-        let proven = proven.inspect_err(|problem| self.metrics.login(problem.name()))?;
+        let checked = self.login.check(body.request()?, &context).await.map_err(Problem::from);
+        let checked = checked.inspect_err(|problem| self.metrics.login(problem.name()))?;
         let (login, context) = (self.login.clone(), context.clone());
         let metrics = self.metrics.clone();
         let flow = async move {
-            let done = login.open(proven, &context).await.map_err(Problem::from);
+            let done = login.finish(checked, &context).await.map_err(Problem::from);
             metrics.login(outcome(&done));
             done
         };
@@ -155,10 +156,10 @@ struct LoginBody {
 impl LoginBody {
     fn request(self) -> Result<LoginRequest, Problem> {
         // A name of the wrong kind is nobody's, and not an error: that would be a quicker answer than the others get.
-        let name = match (self.email, self.username, self.login) {
-            (Some(email), None, None) => Email::parse(&email).ok().map(LoginName::Email),
-            (None, Some(username), None) => Username::parse(&username).ok().map(LoginName::Username),
-            (None, None, Some(either)) => LoginName::parse(&either),
+        let (name, typed) = match (self.email, self.username, self.login) {
+            (Some(email), None, None) => (Email::parse(&email).ok().map(LoginName::Email), email),
+            (None, Some(name), None) => (Username::parse(&name).ok().map(LoginName::Username), name),
+            (None, None, Some(either)) => (LoginName::parse(&either), either),
             (None, None, None) => {
                 return Err(Problem::invalid_field("login", "is required; or email, or username"));
             }
@@ -167,7 +168,7 @@ impl LoginBody {
                 return Err(Problem::invalid_field("login", only_one));
             }
         };
-        Ok(LoginRequest { name, password: Password::new(self.password) })
+        Ok(LoginRequest { name, typed, password: Password::new(self.password) })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::context::RequestContext;
 use crate::domain::ids::UserId;
 use crate::telemetry::Stopwatch;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::store_time::StoreTime;
 
 /// What is the same for every request: its id, its client's address, its deadline, its log line, and that whatever goes
 /// wrong in it, a panic too, leaves as a problem.
@@ -63,7 +64,8 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let span = tracing::error_span!("request", request_id = context.request_id);
         request.set_data(context.clone());
         request.set_data(seen);
-        let response = self.answer(request).instrument(span.clone()).await;
+        let answer = line.store_time.clone().count(self.answer(request));
+        let response = answer.instrument(span.clone()).await;
         let response = span.in_scope(|| finish(response, &context.request_id));
         self.edge.metrics.request(route(&response), response.status().as_u16());
         line.end(&response);
@@ -124,13 +126,15 @@ struct Line {
     request_id: String,
     seen: Seen,
     stopwatch: Stopwatch,
+    store_time: StoreTime,
     ended: bool,
 }
 
 impl Line {
     fn begin(method: &Method, request_id: &str, seen: &Seen) -> Self {
         let (method, request_id, seen) = (method.clone(), request_id.to_owned(), seen.clone());
-        Self { method, request_id, seen, stopwatch: Stopwatch::start(), ended: false }
+        let (stopwatch, store_time) = (Stopwatch::start(), StoreTime::default());
+        Self { method, request_id, seen, stopwatch, store_time, ended: false }
     }
 
     /// With the name of the route, never the path: a path may hold anything.
@@ -142,6 +146,7 @@ impl Line {
             status = response.status().as_u16(),
             reason = response.data::<Problem>().map(Problem::name),
             latency_ms = self.stopwatch.milliseconds(),
+            store_ms = self.store_time.milliseconds(),
             request_id = self.request_id,
             user_id = self.seen.0.get().map(tracing::field::display),
             "request"

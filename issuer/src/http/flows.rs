@@ -5,6 +5,7 @@ use tracing::Instrument;
 
 use super::problem::Problem;
 use super::reason::Reason;
+use crate::telemetry::store_time::StoreTime;
 
 /// Flows that write.
 #[derive(Clone)]
@@ -17,6 +18,7 @@ impl Flows {
         flow: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
         // Failing to join means that it panicked, and the panic hook has logged that.
+        let flow = StoreTime::current().count(flow);
         self.0.spawn(flow.in_current_span()).await.map_err(|_panic| Reason::Internal.into())
     }
 }

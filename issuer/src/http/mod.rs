@@ -18,6 +18,8 @@ mod auth;
 mod docs;
 /// `/health`.
 mod health;
+/// `/auth/login-history`.
+mod history;
 /// `/.well-known/jwks.json`.
 mod keys;
 /// `/.well-known/oauth-authorization-server`.

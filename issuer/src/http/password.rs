@@ -25,7 +25,7 @@ impl PasswordApi {
     ///
     /// All sessions end, this one too: log in again with the new password. Problems: `invalid_credentials` if the
     /// current password is not right, `validation_failed` if the new one is not acceptable, `revoked` if the account
-    /// changed at the same moment, `overloaded`.
+    /// changed at the same moment, `too_many_attempts`, `overloaded`.
     #[oai(path = "/change-password", method = "post", operation_id = "changePassword")]
     async fn change_password(
         &self,

@@ -60,6 +60,11 @@ impl Problem {
         self.reason.wire().name
     }
 
+    /// Too many attempts.
+    pub(super) fn too_many_attempts(retry_after: Duration) -> Self {
+        Self { reason: Reason::TooManyAttempts, errors: Vec::new(), retry_after: Some(retry_after) }
+    }
+
     /// Too much to do.
     pub(super) fn overloaded(retry_after: Duration) -> Self {
         Self { reason: Reason::Overloaded, errors: Vec::new(), retry_after: Some(retry_after) }
@@ -169,6 +174,7 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::InvalidCredentials => Reason::InvalidCredentials.into(),
+            LoginError::TooManyAttempts { retry_after } => Self::too_many_attempts(retry_after),
             LoginError::Overloaded { retry_after } => Self::overloaded(retry_after),
             LoginError::Store(error) => error.into(),
             LoginError::Sign(error) => error.into(),
@@ -201,6 +207,7 @@ impl From<ChangePasswordError> for Problem {
             ChangePasswordError::WrongPassword => Reason::InvalidCredentials.into(),
             ChangePasswordError::Refused(error) => Self::invalid(vec![error.into()]),
             ChangePasswordError::Revoked => Reason::Revoked.into(),
+            ChangePasswordError::TooManyAttempts { retry_after } => Self::too_many_attempts(retry_after),
             ChangePasswordError::Overloaded { retry_after } => Self::overloaded(retry_after),
             ChangePasswordError::Store(error) => error.into(),
         }

@@ -14,6 +14,7 @@ use super::docs;
 use super::edge::Edge;
 use super::flows::Flows;
 use super::health::HealthApi;
+use super::history::HistoryApi;
 use super::keys::KeysApi;
 use super::known::Known;
 use super::management::{Guard, Ready, live};
@@ -29,6 +30,7 @@ use crate::domain::authenticate::Authenticate;
 use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::login::Login;
+use crate::domain::login_history::ReadHistory;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::ports::{Jwks, KeyAges, StoreHealth};
 use crate::domain::read_audit::ReadAudit;
@@ -49,6 +51,8 @@ pub struct Parts {
     pub refresh: Arc<Refresh>,
     /// Lets users see and end their sessions.
     pub own_sessions: Arc<OwnSessions>,
+    /// Shows users who logged in as them.
+    pub history: Arc<ReadHistory>,
     /// Gives users other passwords.
     pub change_password: Arc<ChangePassword>,
     /// Tells gateways which tokens are dead.
@@ -91,6 +95,7 @@ impl Parts {
     ///
     /// - `/auth/register`, `/auth/login`, `/auth/me`, `/auth/validate`;
     /// - `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions`, `/auth/sessions/{sid}`;
+    /// - `/auth/login-history`;
     /// - `/auth/change-password`;
     /// - `/admin/users`, `/admin/users/{id}` and what is below it, `/admin/roles`, `/admin/roles/{name}`, `/admin/audit`;
     /// - `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `/health`.
@@ -134,8 +139,10 @@ impl Parts {
         let sessions = SessionsApi {
             refresh: self.refresh.clone(),
             own_sessions: self.own_sessions.clone(),
+            metrics: self.metrics.clone(),
             flows: flows.clone(),
         };
+        let history = HistoryApi { history: self.history.clone() };
         let password = PasswordApi { change_password: self.change_password.clone(), flows: flows.clone() };
         let users = AdminUsersApi { users: self.administer_users.clone(), flows: flows.clone() };
         let roles = AdminRolesApi { roles: self.administer_roles.clone(), flows };
@@ -143,7 +150,8 @@ impl Parts {
         let keys = KeysApi { jwks: self.jwks.clone() };
         let health = HealthApi { store: self.store.clone() };
         let metadata = MetadataApi { issuer: self.issuer.clone() };
-        let operations: Operations = (auth, sessions, password, users, roles, audit, keys, metadata, health);
+        let operations: Operations =
+            (auth, sessions, history, password, users, roles, audit, keys, metadata, health);
         OpenApiService::new(operations, "Doorward", env!("CARGO_PKG_VERSION"))
     }
 
@@ -171,6 +179,7 @@ impl Parts {
 type Operations = (
     AuthApi,
     SessionsApi,
+    HistoryApi,
     PasswordApi,
     AdminUsersApi,
     AdminRolesApi,

@@ -11,6 +11,7 @@ use super::body::Body;
 use super::cursor;
 use super::edge::Seen;
 use super::flows::Flows;
+use super::metrics::outcome;
 use super::problem::Problem;
 use super::reason::Reason;
 use super::tokens::TokenAnswer;
@@ -18,13 +19,15 @@ use crate::domain::authenticate::Caller;
 use crate::domain::context::RequestContext;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::page::Page;
-use crate::domain::refresh::Refresh;
+use crate::domain::refresh::{Refresh, RefreshError};
 use crate::domain::session::Session;
+use crate::telemetry::metrics::Metrics;
 
 /// What becomes of a session after the login.
 pub(super) struct SessionsApi {
     pub(super) refresh: Arc<Refresh>,
     pub(super) own_sessions: Arc<OwnSessions>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) flows: Flows,
 }
 
@@ -43,7 +46,17 @@ impl SessionsApi {
         Body(body): Body<RefreshTokenBody>,
     ) -> Result<Json<TokenAnswer>, Problem> {
         let (refresh, context) = (self.refresh.clone(), context.clone());
-        let flow = async move { refresh.refresh(&body.refresh_token, &context).await };
+        let metrics = self.metrics.clone();
+        let flow = async move {
+            let refreshed = refresh.refresh(&body.refresh_token, &context).await;
+            let refusal = match &refreshed {
+                Err(RefreshError::Refused(refusal)) => Some(refusal.as_str()),
+                _ => None,
+            };
+            let done = refreshed.map_err(Problem::from);
+            metrics.refresh(refusal.unwrap_or_else(|| outcome(&done)));
+            done
+        };
         let tokens = self.flows.to_the_end(flow).await??;
         seen.note(tokens.user);
         Ok(Json(tokens.into()))

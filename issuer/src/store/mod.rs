@@ -2,6 +2,8 @@
 
 /// A MongoDB replica set.
 pub mod mongodb;
+/// Health that is not asked for too often.
+pub mod pulse;
 /// One SQLite file.
 pub mod sqlite;
 /// A store that is timed.

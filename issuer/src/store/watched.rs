@@ -6,17 +6,20 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::domain::alert::KeptAlert;
+use crate::domain::attempts::{Admission, Counter, CounterKey};
 use crate::domain::audit::AuditEntry;
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::keys::{RingChange, SealedRing};
+use crate::domain::login_history::{Acquaintance, LoginEntry};
 use crate::domain::outbox::fate::Fate;
 use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
-    Audit, Changed, Exchanged, Keys, Opened, Outbox, Revocations, RingChanged, Roles, Sessions, StoreError,
-    StoreHealth, Users, WriteRoleError, WriteUserError,
+    Alerts, Attempts, Audit, Changed, Exchanged, Keys, LoginHistory, Opened, Outbox, Revocations, RingChanged,
+    Roles, Sessions, StoreError, StoreHealth, Users, WriteRoleError, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
 use crate::domain::role::{Role, RoleName};
@@ -24,6 +27,7 @@ use crate::domain::session::Session;
 use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
 use crate::telemetry::Stopwatch;
+use crate::telemetry::store_time::StoreTime;
 
 /// A store whose operations are timed, and which otherwise is the store within.
 pub struct Watched<S> {
@@ -46,7 +50,9 @@ impl<S> Watched<S> {
     async fn timed<T>(&self, operation: &'static str, work: impl Future<Output = T>) -> T {
         let stopwatch = Stopwatch::start();
         let done = work.await;
-        self.watch.took(operation, stopwatch.elapsed());
+        let time = stopwatch.elapsed();
+        StoreTime::current().add(time);
+        self.watch.took(operation, time);
         done
     }
 }
@@ -126,6 +132,23 @@ pass_on!("outbox" as Outbox {
 pass_on!("revocations" as Revocations {
     fn after(&self, after: u64, limit: u32, now: Timestamp) -> Result<RevocationPage, StoreError>;
     untimed fn news(&self) -> watch::Receiver<u64>;
+});
+
+pass_on!("attempts" as Attempts {
+    fn admit(&self, counters: &[Counter], now: Timestamp) -> Result<Admission, StoreError>;
+    fn give_back(&self, counters: &[Counter], now: Timestamp) -> Result<(), StoreError>;
+    fn proven(&self, counters: &[Counter], now: Timestamp, familiar: Duration) -> Result<(), StoreError>;
+    fn unlock(&self, accounts: &[CounterKey], user: UserId, report: &Report) -> Result<(), StoreError>;
+});
+
+pass_on!("logins" as LoginHistory {
+    fn failed(&self, user: Option<UserId>, report: &Report) -> Result<(), StoreError>;
+    fn logins(&self, user: UserId, after: Option<Place>, limit: u32) -> Result<Vec<LoginEntry>, StoreError>;
+    fn acquaintance(&self, user: UserId, device: &str) -> Result<Acquaintance, StoreError>;
+});
+
+pass_on!("alerts" as Alerts {
+    fn raised(&self, after: Option<Place>, limit: u32) -> Result<Vec<KeptAlert>, StoreError>;
 });
 
 pass_on!("health" as StoreHealth {

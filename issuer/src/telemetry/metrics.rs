@@ -17,6 +17,7 @@ pub struct Metrics {
     registry: Registry,
     logins: Family<Label, Counter>,
     registrations: Family<Label, Counter>,
+    refreshes: Family<Label, Counter>,
     requests: Family<RequestLabels, Counter>,
     password_queue: Gauge,
     password_wait: Histogram,
@@ -39,6 +40,7 @@ impl Metrics {
             registry: Registry::with_prefix("doorward_issuer"),
             logins: Family::default(),
             registrations: Family::default(),
+            refreshes: Family::default(),
             requests: Family::default(),
             password_queue: Gauge::default(),
             password_wait: Histogram::new(PASSWORD_WAIT),
@@ -58,6 +60,11 @@ impl Metrics {
     /// A registration came to its end.
     pub fn registration(&self, outcome: &'static str) {
         self.registrations.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A refresh came to its end.
+    pub fn refresh(&self, outcome: &'static str) {
+        self.refreshes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// A request was answered. `route` is the name of the route, never the path.
@@ -113,6 +120,7 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("logins", "Logins by outcome", self.logins.clone());
         registry.register("registrations", "Registrations by outcome", self.registrations.clone());
+        registry.register("refreshes", "Refreshes by outcome", self.refreshes.clone());
         registry.register("http_requests", "Answered requests by route and status", self.requests.clone());
         registry.register("password_queue_length", "Passwords that wait", self.password_queue.clone());
         registry.register("key_ring_looks", "Looks at the key ring", self.key_ring_looks.clone());

@@ -48,12 +48,16 @@ fn one_line_per_request_says_what_happened() {
     let line = log_line("line-me");
     assert_eq!((&line["method"], &line["route"]), (&json!("GET"), &json!("/auth/me")));
     assert_eq!((&line["status"], &line["user_id"]), (&json!(200), &account["id"]));
-    assert!(line["latency_ms"].as_f64().unwrap() > 0.0, "{line}");
+    let [latency, store] = ["latency_ms", "store_ms"].map(|name| line[name].as_f64().unwrap());
+    assert!(0.0 < store && store < latency, "{line}");
 
     let login = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
     let headers = [("content-type", "application/json"), ("x-request-id", "line-login")];
     send(issuer.public, "POST /auth/login", &headers, login.as_bytes());
     let line = log_line("line-login");
+    // Also what is written in a task of its own.
+    let [latency, store] = ["latency_ms", "store_ms"].map(|name| line[name].as_f64().unwrap());
+    assert!(0.0 < store && store < latency, "{line}");
     assert_eq!((&line["status"], &line["user_id"]), (&json!(200), &account["id"]));
 
     issuer.get_with("/auth/me", &[("x-request-id", "line-refused")]);

@@ -1,5 +1,9 @@
 //! The issuer's HTTP, from the outside: a real listener, a real SQLite database, one of each per test.
 
+/// Connections that are slow, idle, or too many.
+mod connections;
+/// Who guesses: slowed down, whatever address he invents; and what the user sees of it.
+mod guessing;
 /// Starts an issuer of the test's own.
 mod issuer;
 /// The least HTTP client that can also misbehave.

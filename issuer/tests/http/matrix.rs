@@ -39,6 +39,7 @@ const DOORS: &[(&str, Door)] = &[
     ("POST /admin/users/{id}/suspend", Needs("users:write")),
     ("POST /auth/change-password", Bearer),
     ("POST /auth/login", Open),
+    ("GET /auth/login-history", Bearer),
     ("POST /auth/logout", Open),
     ("POST /auth/logout-all", Bearer),
     ("GET /auth/me", Bearer),

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use doorward_issuer::telemetry::Stopwatch;
 use serde_json::json;
 
 use super::issuer::{Issuer, PASSWORD, eventually, metrics};
@@ -48,7 +49,8 @@ fn exposed(text: &str) -> Metrics {
 fn every_metric_is_documented_and_every_documented_one_is_there() {
     let issuer = Issuer::start();
     issuer.register("a@b.com");
-    issuer.login("a@b.com");
+    let tokens = issuer.login("a@b.com");
+    issuer.post("/auth/refresh", &json!({"refresh_token": tokens["refresh_token"]}));
     assert_eq!(exposed(&metrics(&issuer)), documented());
 }
 
@@ -61,26 +63,46 @@ fn outcomes_routes_and_statuses_are_counted() {
     for password in ["wrong", "wrong again"] {
         issuer.post("/auth/login", &json!({"email": "a@b.com", "password": password}));
     }
+    let tokens = issuer.login("a@b.com");
+    for token in [&tokens["refresh_token"], &tokens["access_token"]] {
+        issuer.post("/auth/refresh", &json!({"refresh_token": token}));
+    }
     send(issuer.public, "DELETE /auth/sessions/a@b.com", &[], b"");
     issuer.get("/somewhere/a@b.com");
     let counted = [
         r#"doorward_issuer_registrations_total{outcome="success"} 1"#,
         r#"doorward_issuer_registrations_total{outcome="email_taken"} 1"#,
-        r#"doorward_issuer_logins_total{outcome="success"} 1"#,
+        r#"doorward_issuer_refreshes_total{outcome="success"} 1"#,
+        r#"doorward_issuer_refreshes_total{outcome="forged"} 1"#,
+        r#"doorward_issuer_logins_total{outcome="success"} 2"#,
         r#"doorward_issuer_logins_total{outcome="invalid_credentials"} 2"#,
-        r#"doorward_issuer_http_requests_total{route="/auth/login",status="2xx"} 1"#,
+        r#"doorward_issuer_http_requests_total{route="/auth/login",status="2xx"} 2"#,
         r#"doorward_issuer_http_requests_total{route="/auth/login",status="4xx"} 2"#,
         r#"doorward_issuer_http_requests_total{route="/auth/sessions/{sid}",status="4xx"} 1"#,
         r#"doorward_issuer_http_requests_total{route="-",status="4xx"} 1"#,
         r#"doorward_issuer_store_seconds_count{operation="users.insert"} 2"#,
-        r#"doorward_issuer_store_seconds_count{operation="sessions.open"} 1"#,
-        "doorward_issuer_password_wait_seconds_count 5",
+        r#"doorward_issuer_store_seconds_count{operation="sessions.open"} 2"#,
+        "doorward_issuer_password_wait_seconds_count 6",
         "doorward_issuer_password_queue_length 0",
     ];
     let text = metrics(&issuer);
     for line in counted {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn the_store_is_not_asked_for_its_health_by_everybody() {
+    let issuer = Issuer::start();
+    let stopwatch = Stopwatch::start();
+    for _ in 0..50 {
+        assert_eq!(issuer.get("/health").status, 200);
+        assert_eq!(send(issuer.management, "GET /health/ready", &[], b"").status, 200);
+    }
+    let text = metrics(&issuer);
+    let name = r#"doorward_issuer_store_seconds_count{operation="health.ping"} "#;
+    let asked: f64 = text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap();
+    assert!(asked <= 1.0 + stopwatch.milliseconds() / 1000.0, "asked {asked} times");
 }
 
 #[test]

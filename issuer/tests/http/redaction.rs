@@ -60,6 +60,7 @@ impl Tour {
         self.visit("GET /auth/me", 200, Some(&access), &Value::Null);
         self.visit("GET /auth/me", 401, Some(&refresh), &Value::Null);
         self.visit("GET /auth/sessions", 200, Some(&access), &Value::Null);
+        self.visit("GET /auth/login-history", 200, Some(&access), &Value::Null);
         self.visit("POST /auth/validate", 200, None, &json!({"token": access}));
         self.visit("POST /auth/validate", 200, None, &json!({"token": refresh}));
 

@@ -9,7 +9,9 @@ use doorward_issuer::domain::event::Report;
 use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::keys::KeyId;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{Audit, Keys, Outbox, Revocations, Roles, Sessions, StoreHealth, Users};
+use doorward_issuer::domain::ports::{
+    Alerts, Attempts, Audit, Keys, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth, Users,
+};
 use doorward_issuer::domain::role::{Permission, Role, RoleName};
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::Username;
@@ -21,13 +23,28 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// All that the issuer asks of a store.
-pub(crate) trait Store:
-    Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + StoreHealth + Clone + 'static
+pub(crate) trait Store: Ports + Clone + 'static {}
+
+impl<S: Ports + Clone + 'static> Store for S {}
+
+/// The ports of a store.
+pub(crate) trait Ports:
+    Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + Attempts + LoginHistory + Alerts + StoreHealth
 {
 }
 
-impl<S: Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + StoreHealth + Clone + 'static> Store
-    for S
+impl<S> Ports for S where
+    S: Users
+        + Roles
+        + Sessions
+        + Keys
+        + Audit
+        + Outbox
+        + Revocations
+        + Attempts
+        + LoginHistory
+        + Alerts
+        + StoreHealth
 {
 }
 

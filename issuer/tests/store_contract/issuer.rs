@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use doorward_issuer::crypto::blinder::KeyedBlinder;
 use doorward_issuer::crypto::keeper::{RingKeeper, RingMeans};
 use doorward_issuer::crypto::master_key::MasterKey;
 use doorward_issuer::crypto::password::BcryptHasher;
@@ -13,6 +14,7 @@ use doorward_issuer::domain::change_password::{ChangePassword, ChangePasswordErr
 use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later};
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::grant::Grant;
+use doorward_issuer::domain::guard::{Guard, Limits};
 use doorward_issuer::domain::keys::SigningAlgorithm;
 use doorward_issuer::domain::keys::rules::RingRules;
 use doorward_issuer::domain::login::{Login, LoginError, LoginRequest};
@@ -29,7 +31,7 @@ use doorward_issuer::domain::user::User;
 use doorward_issuer::domain::username::LoginName;
 use jiff::Timestamp;
 
-use crate::fixture::{Store, role_name};
+use crate::fixture::{Ports, Store, role_name};
 
 pub(crate) const PASSWORD: &str = "S3cureP@ss";
 /// How long sessions of a test's issuer may be idle, and how long they live.
@@ -42,6 +44,7 @@ pub(crate) const ACCESS: Duration = Duration::from_secs(900);
 pub(crate) struct Issuer {
     pub(crate) register: Register,
     pub(crate) login: Login,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) authenticate: Authenticate,
     pub(crate) refresh: Refresh,
     pub(crate) own_sessions: OwnSessions,
@@ -59,12 +62,16 @@ impl Issuer {
 
     /// Another process, or the same one after a restart, if store and master key are the same.
     pub(crate) async fn with_master(store: impl Store, cost: u32, master: Arc<MasterKey>) -> Self {
+        Self::over(Arc::new(store), cost, master).await
+    }
+
+    /// The same on ports of any kind, such as ports that are watched.
+    pub(crate) async fn over(store: Arc<impl Ports + 'static>, cost: u32, master: Arc<MasterKey>) -> Self {
         for (name, permissions) in [("user", ["profile:read"]), ("admin", ["users:read"])] {
             let permissions = permissions.map(|name| Permission::parse(name).unwrap()).into();
             let role = Role { name: role_name(name), description: String::new(), permissions };
             store.ensure(&role).await.unwrap();
         }
-        let store = Arc::new(store);
         let (clock, random) = (Arc::new(MovableClock::default()), Arc::new(SystemRandom));
         let algorithm = SigningAlgorithm::Es256;
         let means = RingMeans {
@@ -104,13 +111,22 @@ impl Issuer {
             clock: clock.clone(),
             random: random.clone(),
         };
+        let guard = Arc::new(Guard {
+            attempts: store.clone(),
+            blinder: Arc::new(KeyedBlinder::new(ring.clone())),
+            limits: Limits::default(),
+            clock: clock.clone(),
+        });
         let login = Login {
             users: store.clone(),
             sessions: store.clone(),
+            history: store.clone(),
+            guard: guard.clone(),
             hasher: hasher.clone(),
             refresh_tokens: refresh_tokens.clone(),
             grant: grant.clone(),
             session_limits: LIMITS,
+            hours: None,
             clock: clock.clone(),
             random,
         };
@@ -129,6 +145,8 @@ impl Issuer {
         };
         let change_password = ChangePassword {
             users: store.clone(),
+            guard: guard.clone(),
+            history: store.clone(),
             hasher,
             policy: PasswordPolicy::default(),
             clock: clock.clone(),
@@ -143,6 +161,7 @@ impl Issuer {
         Self {
             register,
             login,
+            guard,
             authenticate,
             refresh,
             own_sessions,
@@ -165,10 +184,19 @@ impl Issuer {
     }
 
     pub(crate) async fn log_in(&self, login: &str, password: &str) -> Result<Tokens, LoginError> {
-        let (name, password) = (LoginName::parse(login), Password::new(password.to_owned()));
-        let context = RequestContext::default();
-        let proven = self.login.prove(LoginRequest { name, password }, &context).await?;
-        self.login.open(proven, &context).await
+        self.log_in_from(&RequestContext::default(), login, password).await
+    }
+
+    pub(crate) async fn log_in_from(
+        &self,
+        context: &RequestContext,
+        login: &str,
+        password: &str,
+    ) -> Result<Tokens, LoginError> {
+        let (name, typed) = (LoginName::parse(login), login.to_owned());
+        let password = Password::new(password.to_owned());
+        let checked = self.login.check(LoginRequest { name, typed, password }, context).await?;
+        self.login.finish(checked, context).await
     }
 
     /// Somebody new who has logged in.

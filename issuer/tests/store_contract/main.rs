@@ -7,14 +7,20 @@ mod administrators;
 mod audit;
 /// Lists of users.
 mod directory;
+/// Counters of attempts: as the rule says, and many at once.
+mod attempts;
 /// Both stores, fresh for each test.
 mod fixture;
 /// The flows on a real store with real cryptography.
 mod flows;
+/// Who guesses, through the flows: slowed down, locked, told of, and never told apart.
+mod guessing;
 /// The flows, wired together.
 mod issuer;
 /// Sealed keys, and replicas that agree about them.
 mod keys;
+/// The logins of users, and alerts.
+mod logins;
 /// What only MongoDB has to promise.
 mod mongodb;
 /// What waits to be told, on its way out.
@@ -89,6 +95,24 @@ contract! {
     outbox::a_parked_event_holds_up_its_user_alone_until_it_is_replayed,
     outbox::what_has_left_is_kept_for_a_while,
     outbox::a_mail_goes_its_own_way_and_leaves_nothing,
+    attempts::what_the_store_admits_is_what_the_rule_says,
+    attempts::of_many_at_once_no_more_pass_than_allowed,
+    attempts::of_many_given_back_at_once_none_is_lost,
+    attempts::an_administrator_opens_one_account_and_says_so_once,
+    logins::logins_of_one_user_are_listed_latest_first,
+    logins::a_failure_is_told_of_a_user_who_is_there,
+    logins::a_device_is_new_to_somebody_who_had_another_one,
+    logins::alerts_are_kept_and_listed_latest_first,
+    guessing::five_are_free_and_then_it_is_slow,
+    guessing::many_at_once_get_no_more_than_their_share,
+    guessing::a_locked_account_stays_open_for_its_owner,
+    guessing::an_address_has_its_share,
+    guessing::known_and_unknown_accounts_are_told_apart_by_nothing,
+    guessing::guessing_at_an_open_session_is_guessing,
+    guessing::what_is_odd_about_a_login_is_an_alert,
+    guessing::an_administrator_unlocks_every_name_of_an_account,
+    guessing::mails_have_their_share,
+    guessing::who_is_turned_away_for_lack_of_room_is_not_counted,
     roles::a_role_that_exists_stays_as_it_is,
     roles::only_existing_roles_are_found,
     roles::a_role_changes_only_as_it_was_seen,

@@ -38,6 +38,8 @@ mod examples {
 }
 /// gRPC calls over HTTP/2: held, refused, and answered.
 mod grpc;
+/// Who guesses passwords.
+mod guessing;
 /// Protected headers from clients never arrive.
 mod headers;
 /// Keys: fetched, exchanged, waited for, kept, and forgotten.

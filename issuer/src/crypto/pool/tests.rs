@@ -162,7 +162,7 @@ async fn a_panic_costs_one_answer_and_no_thread() {
 
 #[test]
 fn a_network_is_one_client() {
-    let key = |text: &str| client_key(text.parse().unwrap());
+    let key = |text: &str| network(text.parse().unwrap());
     assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
     assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
     assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));

@@ -11,8 +11,11 @@ use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::alerts::AlertRecord;
+use super::attempts::AttemptRecord;
 use super::audit::AuditRecord;
 use super::keys::KeyRecord;
+use super::logins::LoginRecord;
 use super::migrations;
 use super::outbox::EntryRecord;
 use super::revocations::{CounterRecord, RevocationRecord};
@@ -35,6 +38,9 @@ pub struct MongoStore {
     pub(super) revocations: Collection<RevocationRecord>,
     pub(super) counters: Collection<CounterRecord>,
     pub(super) audit: Collection<AuditRecord>,
+    pub(super) attempts: Collection<AttemptRecord>,
+    pub(super) logins: Collection<LoginRecord>,
+    pub(super) alerts: Collection<AlertRecord>,
     pub(super) news: News,
     /// Held by the one transaction of this process that gives a place in the list of revocations.
     place: Arc<Mutex<()>>,
@@ -64,6 +70,9 @@ impl MongoStore {
             revocations: database.collection("revocations"),
             counters: database.collection("counters"),
             audit: database.collection("audit"),
+            attempts: database.collection("attempts"),
+            logins: database.collection("logins"),
+            alerts: database.collection("alerts"),
             news: News::new(),
             place: Arc::default(),
             client,

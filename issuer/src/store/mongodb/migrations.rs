@@ -9,6 +9,7 @@ use super::connect::bounded;
 use super::keys::RING;
 use super::page::newest_first;
 use super::revocations::PLACES;
+use crate::domain::login_history::KEPT;
 use crate::domain::ports::StoreError;
 
 /// Who owns an e-mail address.
@@ -21,7 +22,6 @@ pub(super) const USERNAME: &str = "users_username";
 pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
     // Only documents that have a user name are in its index, so that many can have none.
     let named = doc! { "username": { "$type": "string" } };
-    let at_expiry = IndexOptions::builder().expire_after(Duration::ZERO).build();
     for (collection, index) in [
         ("users", unique(doc! { "email": 1 }, EMAIL, None)),
         ("users", unique(doc! { "username": 1 }, USERNAME, Some(named))),
@@ -29,14 +29,21 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         ("users", IndexModel::builder().keys(newest_first("created_at")).build()),
         ("audit", IndexModel::builder().keys(newest_first("at")).build()),
         ("sessions", IndexModel::builder().keys(doc! { "user": 1 }).build()),
-        ("sessions", IndexModel::builder().keys(doc! { "expires_at": 1 }).options(at_expiry.clone()).build()),
+        ("sessions", expiring(doc! { "expires_at": 1 }, Duration::ZERO)),
         // The oldest first; then one user's in their order.
         ("outbox", IndexModel::builder().keys(doc! { "channel": 1, "state": 1, "at": 1 }).build()),
         (
             "outbox",
             IndexModel::builder().keys(doc! { "channel": 1, "state": 1, "user": 1, "sequence": 1 }).build(),
         ),
-        ("revocations", IndexModel::builder().keys(doc! { "until": 1 }).options(at_expiry).build()),
+        ("revocations", expiring(doc! { "until": 1 }, Duration::ZERO)),
+        ("attempts", expiring(doc! { "expires_at": 1 }, Duration::ZERO)),
+        ("attempts", IndexModel::builder().keys(doc! { "account": 1 }).build()),
+        ("logins", expiring(doc! { "at": 1 }, KEPT)),
+        ("logins", IndexModel::builder().keys(doc! { "user": 1, "at": -1, "_id": -1 }).build()),
+        ("logins", IndexModel::builder().keys(doc! { "user": 1, "device": 1 }).build()),
+        ("alerts", expiring(doc! { "at": 1 }, KEPT)),
+        ("alerts", IndexModel::builder().keys(newest_first("at")).build()),
         ("keys", unique(doc! { "kind": 1, "number": 1 }, "keys_kind_number", None)),
     ] {
         let collection = database.collection::<Document>(collection);
@@ -49,6 +56,11 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         bounded(async move { counters.update_one(doc! { "_id": counter }, zero).upsert(true).await }).await?;
     }
     Ok(())
+}
+
+/// Removes documents that long after the time they name.
+fn expiring(keys: Document, after: Duration) -> IndexModel {
+    IndexModel::builder().keys(keys).options(IndexOptions::builder().expire_after(after).build()).build()
 }
 
 fn unique(keys: Document, name: &str, only: Option<Document>) -> IndexModel {

@@ -2,12 +2,18 @@
 
 /// That there is always one administrator.
 mod administrators;
+/// What a person should look at.
+mod alerts;
+/// Counters of attempts.
+mod attempts;
 /// What administrators did.
 mod audit;
 /// Connecting, and what every operation has in common.
 mod connect;
 /// Sealed keys.
 mod keys;
+/// Who logged in as whom.
+mod logins;
 /// Indexes, made at every start.
 mod migrations;
 /// Events that wait to be published.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::audit::record;
 use super::connect::{MongoStore, bounded};
 use super::users::{bson_id, domain_id};
+use super::{alerts, logins};
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::outbox::fate::Fate;
@@ -114,15 +115,28 @@ pub(super) async fn append(
     user: UserId,
     report: &Report,
 ) -> error::Result<()> {
+    append_if_there(transaction, store, user, report).await.map(drop)
+}
+
+/// The same, and says whether the user is there; if not, nothing was written.
+pub(super) async fn append_if_there(
+    transaction: &mut ClientSession,
+    store: &MongoStore,
+    user: UserId,
+    report: &Report,
+) -> error::Result<bool> {
     if report.is_silent() {
-        return record(transaction, store, report).await;
+        record(transaction, store, report).await?;
+        return Ok(true);
     }
     let update = doc! { "$inc": { "events": stored(report.events.len() as u64) } };
     let raise = store.users.find_one_and_update(doc! { "_id": bson_id(user.uuid()) }, update);
     let raised = raise.return_document(ReturnDocument::After).session(&mut *transaction).await?;
     match raised {
-        Some(raised) => append_counted(transaction, store, (user, raised.events), report).await,
-        None => Ok(()),
+        Some(raised) => {
+            append_counted(transaction, store, (user, raised.events), report).await.map(|()| true)
+        }
+        None => Ok(false),
     }
 }
 
@@ -138,6 +152,10 @@ pub(super) async fn append_counted(
     if entries.is_empty() {
         return Ok(());
     }
+    if let Some(entry) = &report.login {
+        logins::insert(transaction, store, Some(user), entry).await?;
+    }
+    alerts::keep(transaction, store, &entries).await?;
     let records = entries.into_iter().map(EntryRecord::from);
     store.outbox.insert_many(records).session(transaction).await.map(drop)
 }

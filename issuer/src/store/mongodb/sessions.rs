@@ -180,7 +180,8 @@ pub(super) async fn remove_all(
     Ok(ids)
 }
 
-fn time(at: Timestamp) -> DateTime {
+/// A moment as the database keeps it.
+pub(super) fn time(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millisecond())
 }
 

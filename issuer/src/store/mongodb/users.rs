@@ -204,6 +204,8 @@ async fn delete(
     let report = report.ending(remove_all(transaction, store, id).await?);
     let events = user.events + stored(report.events.len() as u64);
     append_counted(transaction, store, (id, events), &report).await?;
+    let his = doc! { "user": bson_id(id.uuid()) };
+    store.logins.delete_many(his).session(&mut *transaction).await?;
     revoke(transaction, store, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)
         .await?;
     Ok(Changed::Yes)

@@ -2,12 +2,18 @@
 
 /// That there is always one administrator.
 mod administrators;
+/// What a person should look at.
+mod alerts;
+/// Counters of attempts.
+mod attempts;
 /// What administrators did.
 mod audit;
 /// Opening the file, and running work on its connections.
 mod connect;
 /// Sealed keys.
 mod keys;
+/// Who logged in as whom.
+mod logins;
 /// Numbered steps from an empty file to the present tables.
 mod migrations;
 /// Events that wait to be published.

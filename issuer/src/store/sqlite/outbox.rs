@@ -8,12 +8,13 @@ mod upkeep;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Error, Row, Transaction, named_params};
+use rusqlite::{Error, OptionalExtension as _, Row, Transaction, named_params};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::audit::record;
 use super::connect::{SqliteError, SqliteStore};
+use super::{alerts, logins};
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::outbox::fate::Fate;
@@ -81,15 +82,31 @@ pub(super) fn append(
     user: UserId,
     report: &Report,
 ) -> Result<(), SqliteError> {
+    match append_if_there(transaction, user, report)? {
+        true => Ok(()),
+        false => Err(Error::QueryReturnedNoRows.into()),
+    }
+}
+
+/// The same, and says whether the user is there; if not, nothing was written.
+pub(super) fn append_if_there(
+    transaction: &Transaction<'_>,
+    user: UserId,
+    report: &Report,
+) -> Result<bool, SqliteError> {
     record(transaction, report)?;
     if report.is_silent() {
-        return Ok(());
+        return Ok(true);
     }
     let id = user.uuid();
     let count = stored(report.events.len() as u64);
     let mut raise = transaction.prepare_cached(COUNT)?;
-    let count = raise.query_row((count, id.as_bytes()), |row| row.get::<_, i64>(0))?;
+    let count = raise.query_row((count, id.as_bytes()), |row| row.get::<_, i64>(0)).optional()?;
+    let Some(count) = count else { return Ok(false) };
     let count = parsed(u64::try_from(count), "a user's events")?;
+    if let Some(entry) = &report.login {
+        logins::insert(transaction, Some(user), entry)?;
+    }
     let mut insert = transaction.prepare_cached(INSERT)?;
     for entry in report.outbox(user, count) {
         insert.execute(named_params! {
@@ -102,8 +119,11 @@ pub(super) fn append(
             ":request_id": entry.request_id,
             ":data": entry.data,
         })?;
+        if entry.is_alert() {
+            alerts::keep(transaction, &entry)?;
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn of_user(transaction: &Transaction<'_>, user: UserId) -> Result<Vec<OutboxEntry>, SqliteError> {

@@ -88,6 +88,14 @@ impl Connection {
         }
     }
 
+    /// Whether the client has had its time.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.phase {
+            Phase::Idle(waiting) | Phase::Head(waiting, _) => waiting.is_over(cx),
+            Phase::Busy => false,
+        }
+    }
+
     /// Passes on what became of a write, unless the client takes nothing for too long.
     fn watched<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
@@ -108,7 +116,6 @@ impl Waiting {
         Self { deadline: Some(deadline), wanted: Box::pin(room.wanted()) }
     }
 
-    /// Whether the client has had its time.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
         late || self.wanted.as_mut().poll(cx).is_ready()
@@ -122,19 +129,14 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining());
-        // What has arrived counts, before it is looked at the clock.
+        // What has arrived counts; the clock is looked at when nothing has.
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) if room > 0 && buf.filled().len() == before => {
                 Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
             }
             Poll::Ready(Ok(())) => Poll::Ready(self.came(buf.filled().get(before..).unwrap_or_default())),
-            Poll::Pending => match &mut self.phase {
-                Phase::Idle(waiting) | Phase::Head(waiting, _) if waiting.is_over(cx) => {
-                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-                }
-                Phase::Idle(_) | Phase::Head(..) | Phase::Busy => Poll::Pending,
-            },
-            failed => failed,
+            Poll::Pending if self.is_over(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            pending_or_failed => pending_or_failed,
         }
     }
 }

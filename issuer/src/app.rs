@@ -51,6 +51,7 @@ use crate::domain::login::Login;
 use crate::domain::login_history::ReadHistory;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::policy::PasswordPolicy;
+use crate::domain::read_alerts::ReadAlerts;
 use crate::domain::read_audit::ReadAudit;
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
@@ -191,7 +192,7 @@ impl App {
             Arc::new(OwnSessions { sessions: stores.sessions.clone(), refresh_tokens, clock: clock.clone() });
         let change_password = Arc::new(ChangePassword {
             users: stores.users.clone(),
-            guard,
+            guard: guard.clone(),
             history: stores.history.clone(),
             hasher,
             policy,
@@ -202,6 +203,7 @@ impl App {
             roles: stores.roles.clone(),
             sessions: stores.sessions.clone(),
             register: register.clone(),
+            guard: guard.clone(),
             clock: clock.clone(),
             random: random.clone(),
         });
@@ -211,6 +213,7 @@ impl App {
             clock: clock.clone(),
             random: random.clone(),
         });
+        let history = Arc::new(ReadHistory { history: stores.history, users: stores.users.clone() });
         let authenticate = Arc::new(Authenticate {
             access_tokens: signer.clone(),
             users: stores.users,
@@ -225,11 +228,12 @@ impl App {
             login,
             refresh,
             own_sessions,
-            history: Arc::new(ReadHistory { history: stores.history }),
+            history,
             change_password,
             revocations,
             administer_users,
             administer_roles,
+            read_alerts: Arc::new(ReadAlerts { alerts: stores.alerts }),
             read_audit: Arc::new(ReadAudit { audit: stores.audit }),
             authenticate,
             jwks: signer,

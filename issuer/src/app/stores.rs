@@ -21,6 +21,7 @@ pub(super) struct Stores {
     pub(super) audit: Arc<dyn Audit>,
     pub(super) attempts: Arc<dyn Attempts>,
     pub(super) history: Arc<dyn LoginHistory>,
+    pub(super) alerts: Arc<dyn Alerts>,
     pub(super) health: Arc<dyn StoreHealth>,
 }
 
@@ -64,6 +65,7 @@ impl Stores {
             audit: store.clone(),
             attempts: store.clone(),
             history: store.clone(),
+            alerts: store.clone(),
             health: Arc::new(Pulse::new(store)),
         }
     }

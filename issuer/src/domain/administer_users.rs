@@ -6,6 +6,7 @@ use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
 use super::event::{Event, Report};
 use super::existing_roles::existing;
+use super::guard::Guard;
 use super::ids::UserId;
 use super::page::{Page, PageSize, Place};
 use super::permit::{Actor, Permit, administrative};
@@ -39,6 +40,8 @@ pub struct AdministerUsers {
     pub sessions: Arc<dyn Sessions>,
     /// Makes accounts.
     pub register: Arc<Register>,
+    /// Knows who is locked out.
+    pub guard: Arc<Guard>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The dice.
@@ -209,6 +212,22 @@ impl AdministerUsers {
     ) -> Result<(), AdministerUserError> {
         let open = becoming(UserStatus::Active);
         self.change(permit.actor(), id, Action::ResumeUser, context, open).await.map(drop)
+    }
+
+    /// Forgets what was guessed about a user, so that he can log in again.
+    ///
+    /// # Errors
+    /// See [`AdministerUserError`].
+    pub async fn unlock(
+        &self,
+        permit: &Permit<UsersWrite>,
+        id: UserId,
+        context: &RequestContext,
+    ) -> Result<(), AdministerUserError> {
+        let KnownUser { user, .. } = self.within_reach(permit.actor(), id).await?;
+        let entry = self.entry(permit.actor(), Action::UnlockUser, id, context);
+        let report = Report::new(entry.at, context).record(entry);
+        Ok(self.guard.unlock(&user, &report).await?)
     }
 
     /// Ends all sessions of a user.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
+use super::page::Place;
 use super::role::Permissions;
 
 /// The type of the event that tells of an alert.
@@ -101,6 +102,12 @@ impl Alert {
 }
 
 impl KeptAlert {
+    /// Its place among all of them.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { at: self.at, id: self.id }
+    }
+
     /// Kind and details from the `data` of its event.
     ///
     /// # Errors

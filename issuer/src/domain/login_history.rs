@@ -5,11 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::authenticate::Caller;
 use super::clock::{Random, random_uuid};
 use super::context::RequestContext;
 use super::ids::UserId;
 use super::page::{Page, PageSize, Place};
-use super::ports::{LoginHistory, StoreError};
+use super::permit::{AuditRead, Permit};
+use super::ports::{LoginHistory, StoreError, Users};
 
 /// A login as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +57,42 @@ pub const KEPT: Duration = Duration::from_hours(90 * 24);
 pub struct ReadHistory {
     /// Where it is kept.
     pub history: Arc<dyn LoginHistory>,
+    /// Who there is.
+    pub users: Arc<dyn Users>,
 }
 
 impl ReadHistory {
-    /// The logins of a user, page by page.
+    /// The logins of the caller, the latest first.
     ///
     /// # Errors
     /// When the store cannot answer.
-    pub async fn of(
+    pub async fn own(
+        &self,
+        caller: &Caller,
+        after: Option<Place>,
+        size: PageSize,
+    ) -> Result<Page<LoginEntry>, StoreError> {
+        self.page(caller.user().id, after, size).await
+    }
+
+    /// The logins of a user, if there is one, the latest first.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn of_user(
+        &self,
+        _: &Permit<AuditRead>,
+        user: UserId,
+        after: Option<Place>,
+        size: PageSize,
+    ) -> Result<Option<Page<LoginEntry>>, StoreError> {
+        match self.users.by_id(user).await? {
+            Some(_) => self.page(user, after, size).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn page(
         &self,
         user: UserId,
         after: Option<Place>,

@@ -63,16 +63,18 @@ pub mod authenticate;
 pub mod change_password;
 /// What is handed out for an open session.
 pub mod grant;
-/// Accounts from elsewhere, line by line.
-pub mod import;
 /// Who tries what from where, and when it is enough.
 pub mod guard;
+/// Accounts from elsewhere, line by line.
+pub mod import;
 /// Login name and password in, session and tokens out.
 pub mod login;
 /// Who logged in as whom.
 pub mod login_history;
 /// What users do about their own sessions: see them, end one, end all.
 pub mod own_sessions;
+/// What somebody should look at, for those who may.
+pub mod read_alerts;
 /// What administrators did, for those who may know.
 pub mod read_audit;
 /// Refresh token in, the next pair out.

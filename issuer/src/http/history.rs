@@ -30,7 +30,7 @@ impl HistoryApi {
         cursor: Query<Option<String>>,
     ) -> Result<Json<Logins>, Problem> {
         let (after, size) = (cursor::read(cursor.0.as_deref())?, cursor::size(limit.0.as_deref())?);
-        Ok(Json(self.history.of(caller.user().id, after, size).await?.into()))
+        Ok(Json(self.history.own(&caller, after, size).await?.into()))
     }
 }
 

@@ -12,6 +12,8 @@ mod admin_audit;
 mod admin_roles;
 /// `/admin/users*`.
 mod admin_users;
+/// `/admin/alerts`, `/admin/users/{id}/login-history` and `/unlock`.
+mod admin_watch;
 /// `/auth/*`: accounts, logging in, and who a token belongs to.
 mod auth;
 /// `/openapi.json` and `/docs`.

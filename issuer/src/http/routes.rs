@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::admin_audit::AdminAuditApi;
 use super::admin_roles::AdminRolesApi;
 use super::admin_users::AdminUsersApi;
+use super::admin_watch::AdminWatchApi;
 use super::auth::AuthApi;
 use super::docs;
 use super::edge::Edge;
@@ -33,6 +34,7 @@ use crate::domain::login::Login;
 use crate::domain::login_history::ReadHistory;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::ports::{Jwks, KeyAges, StoreHealth};
+use crate::domain::read_alerts::ReadAlerts;
 use crate::domain::read_audit::ReadAudit;
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
@@ -61,6 +63,8 @@ pub struct Parts {
     pub administer_users: Arc<AdministerUsers>,
     /// Lets administrators see and change roles.
     pub administer_roles: Arc<AdministerRoles>,
+    /// Lets those who may see what somebody should look at.
+    pub read_alerts: Arc<ReadAlerts>,
     /// Lets auditors see what administrators did.
     pub read_audit: Arc<ReadAudit>,
     /// Knows bearers.
@@ -97,7 +101,8 @@ impl Parts {
     /// - `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions`, `/auth/sessions/{sid}`;
     /// - `/auth/login-history`;
     /// - `/auth/change-password`;
-    /// - `/admin/users`, `/admin/users/{id}` and what is below it, `/admin/roles`, `/admin/roles/{name}`, `/admin/audit`;
+    /// - `/admin/users`, `/admin/users/{id}` and what is below it, `/admin/roles`, `/admin/roles/{name}`, `/admin/audit`,
+    ///   `/admin/alerts`;
     /// - `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `/health`.
     pub fn public(&self) -> impl Endpoint + 'static {
         let operations = self.operations();
@@ -145,13 +150,19 @@ impl Parts {
         let history = HistoryApi { history: self.history.clone() };
         let password = PasswordApi { change_password: self.change_password.clone(), flows: flows.clone() };
         let users = AdminUsersApi { users: self.administer_users.clone(), flows: flows.clone() };
-        let roles = AdminRolesApi { roles: self.administer_roles.clone(), flows };
+        let roles = AdminRolesApi { roles: self.administer_roles.clone(), flows: flows.clone() };
+        let watch = AdminWatchApi {
+            alerts: self.read_alerts.clone(),
+            history: self.history.clone(),
+            users: self.administer_users.clone(),
+            flows,
+        };
         let audit = AdminAuditApi { audit: self.read_audit.clone() };
         let keys = KeysApi { jwks: self.jwks.clone() };
         let health = HealthApi { store: self.store.clone() };
         let metadata = MetadataApi { issuer: self.issuer.clone() };
         let operations: Operations =
-            (auth, sessions, history, password, users, roles, audit, keys, metadata, health);
+            (auth, sessions, history, password, users, roles, audit, watch, keys, metadata, health);
         OpenApiService::new(operations, "Doorward", env!("CARGO_PKG_VERSION"))
     }
 
@@ -184,6 +195,7 @@ type Operations = (
     AdminUsersApi,
     AdminRolesApi,
     AdminAuditApi,
+    AdminWatchApi,
     KeysApi,
     MetadataApi,
     HealthApi,

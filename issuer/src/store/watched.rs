@@ -18,8 +18,8 @@ use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, 
 use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
-    Alerts, Attempts, Audit, Changed, Exchanged, Keys, LoginHistory, Opened, Outbox, Revocations, RingChanged,
-    Roles, Sessions, StoreError, StoreHealth, Users, WriteRoleError, WriteUserError,
+    Alerts, Attempts, Audit, Changed, Exchanged, Keys, LoginHistory, Opened, Outbox, Revocations,
+    RingChanged, Roles, Sessions, StoreError, StoreHealth, Users, WriteRoleError, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
 use crate::domain::role::{Role, RoleName};

@@ -151,6 +151,57 @@ fn users_see_who_tried_to_be_them() {
 }
 
 #[test]
+fn administrators_see_who_guesses_and_unlock_whom_it_hits() {
+    let issuer = behind_a_proxy();
+    let admin = issuer.somebody_with("admin@b.com", &["admin"]);
+    let ask = |line: &str| issuer.ask(&admin, line, &Value::Null);
+    let bearer = issuer.login(EMAIL)["access_token"].as_str().unwrap().to_owned();
+    let id = issuer.me(&bearer).json()["id"].as_str().unwrap().to_owned();
+    for bot in 0..10 {
+        assert_eq!(guess(&issuer, &format!("198.51.100.{bot}"), EMAIL).status, 401);
+    }
+    for _ in 0..5 {
+        guess(&issuer, "192.0.2.1", EMAIL);
+    }
+    assert_eq!(attempt(&issuer, &["192.0.2.1"], EMAIL, PASSWORD).status, 429);
+
+    let alerts = ask("GET /admin/alerts").json();
+    let [alert] = alerts["items"].as_array().unwrap().as_slice() else { panic!("{alerts}") };
+    assert_eq!((&alert["kind"], &alert["user"]), (&json!("many_failures"), &json!(id)));
+    assert_eq!(
+        (&alert["details"]["failures"], &alert["details"]["address"]),
+        (&json!(10), &json!("198.51.100.9"))
+    );
+    assert!(alert["time"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{alert}");
+
+    let history = ask(&format!("GET /admin/users/{id}/login-history?limit=5"));
+    assert_eq!(history.status, 200, "{history:?}");
+    assert_eq!(history.json()["items"].as_array().unwrap().len(), 5);
+    assert!(history.json()["next_cursor"].is_string());
+
+    for _ in 0..2 {
+        assert_eq!(ask(&format!("POST /admin/users/{id}/unlock")).status, 204);
+    }
+    assert_eq!(attempt(&issuer, &["192.0.2.1"], EMAIL, PASSWORD).status, 200);
+    let audit = ask("GET /admin/audit").json();
+    let unlocked: Vec<_> = audit["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["action"] == "user.unlocked")
+        .collect();
+    assert_eq!(unlocked.len(), 1, "the second time there was nothing to unlock: {audit}");
+    assert_eq!(unlocked[0]["subject"]["id"], json!(id));
+
+    let nobody = uuid::Uuid::nil();
+    for line in
+        [format!("GET /admin/users/{nobody}/login-history"), format!("POST /admin/users/{nobody}/unlock")]
+    {
+        assert_eq!(ask(&line).problem(), "not_found", "{line}");
+    }
+}
+
+#[test]
 fn a_refusal_is_one_line_without_the_name() {
     let issuer = behind_a_proxy();
     let body = json!({"login": "somebody.else@guessing.test", "password": "wrong"}).to_string();

@@ -116,13 +116,15 @@ impl Tour {
             "/admin/users",
             "/admin/roles",
             "/admin/audit",
+            "/admin/alerts",
+            "/admin/users/{id}/login-history",
             "/admin/users/{id}",
             "/admin/users/{id}/sessions",
         ] {
             visit(&format!("GET {list}"), 200, Value::Null);
         }
         visit("GET /admin/roles/{name}", 200, Value::Null);
-        for act in ["suspend", "resume", "logout"] {
+        for act in ["suspend", "resume", "unlock", "logout"] {
             visit(&format!("POST /admin/users/{{id}}/{act}"), 204, Value::Null);
         }
         visit("DELETE /admin/users/{id}", 204, Value::Null);

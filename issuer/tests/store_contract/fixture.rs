@@ -29,7 +29,17 @@ impl<S: Ports + Clone + 'static> Store for S {}
 
 /// The ports of a store.
 pub(crate) trait Ports:
-    Users + Roles + Sessions + Keys + Audit + Outbox + Revocations + Attempts + LoginHistory + Alerts + StoreHealth
+    Users
+    + Roles
+    + Sessions
+    + Keys
+    + Audit
+    + Outbox
+    + Revocations
+    + Attempts
+    + LoginHistory
+    + Alerts
+    + StoreHealth
 {
 }
 

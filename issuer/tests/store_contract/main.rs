@@ -3,12 +3,12 @@
 
 /// That there is always one administrator.
 mod administrators;
+/// Counters of attempts: as the rule says, and many at once.
+mod attempts;
 /// What administrators did.
 mod audit;
 /// Lists of users.
 mod directory;
-/// Counters of attempts: as the rule says, and many at once.
-mod attempts;
 /// Both stores, fresh for each test.
 mod fixture;
 /// The flows on a real store with real cryptography.

@@ -82,9 +82,14 @@ impl Connection {
     }
 
     /// An answer is on its way: what comes next is another request.
-    fn answered(&mut self) {
+    fn answered(&mut self, cx: &mut Context<'_>) {
         if let Phase::Busy = self.phase {
-            self.phase = Phase::Idle(Waiting { deadline: None, wanted: Box::pin(self.room.wanted()) });
+            let mut waiting = Waiting { deadline: None, wanted: Box::pin(self.room.wanted()) };
+            // The server need not read again before something comes; so this is what wakes it when its place is wanted.
+            if waiting.is_over(cx) {
+                cx.waker().wake_by_ref();
+            }
+            self.phase = Phase::Idle(waiting);
         }
     }
 
@@ -143,7 +148,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.answered();
+        self.answered(cx);
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watched(written, cx)
     }
@@ -161,7 +166,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.answered();
+        self.answered(cx);
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.watched(written, cx)
     }

@@ -140,7 +140,7 @@ fn the_queue_of_passwords_is_seen_from_outside() {
 
 #[test]
 fn who_hangs_up_gives_his_place_back() {
-    let issuer = Issuer::start_with(&[("password.cost", "14"), ("password.threads", "1")]);
+    let issuer = Issuer::start_with(&[("password.cost", "16"), ("password.threads", "1")]);
     let queue = |length: &str| {
         let line = format!("doorward_issuer_password_queue_length {length}");
         eventually(&line, || metrics(&issuer).lines().any(|found| found == line).then_some(()));

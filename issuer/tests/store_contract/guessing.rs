@@ -37,13 +37,13 @@ pub(crate) async fn five_are_free_and_then_it_is_slow<F: Fixture>() {
         for _ in 0..5 {
             assert_wrong(&guess(&issuer, HOME, name).await);
         }
-        assert_eq!(waits(&guess(&issuer, HOME, name).await), 15, "{name}");
+        assert_waits(&guess(&issuer, HOME, name).await, 15);
     }
     // The right password does not help either, and waiting does.
-    assert_eq!(waits(&log_in(&issuer, HOME, EMAIL).await), 15);
+    assert_waits(&log_in(&issuer, HOME, EMAIL).await, 15);
     issuer.clock.advance(Duration::from_secs(15));
     assert_wrong(&guess(&issuer, HOME, EMAIL).await);
-    assert_eq!(waits(&guess(&issuer, HOME, EMAIL).await), 30);
+    assert_waits(&guess(&issuer, HOME, EMAIL).await, 30);
     // From elsewhere he is not held up, nor is anybody else from here.
     log_in(&issuer, BOTNET, EMAIL).await.unwrap();
     issuer.register("c@b.com", PASSWORD, None).await.unwrap();
@@ -54,7 +54,7 @@ pub(crate) async fn five_are_free_and_then_it_is_slow<F: Fixture>() {
     for _ in 0..5 {
         assert_wrong(&guess(&issuer, HOME, EMAIL).await);
     }
-    assert_eq!(waits(&guess(&issuer, HOME, EMAIL).await), 15);
+    assert_waits(&guess(&issuer, HOME, EMAIL).await, 15);
 }
 
 pub(crate) async fn many_at_once_get_no_more_than_their_share<F: Fixture>() {
@@ -152,19 +152,22 @@ pub(crate) async fn known_and_unknown_accounts_are_told_apart_by_nothing<F: Fixt
     for (name, address) in [(EMAIL, HOME), ("alice", HOME), (NOBODY, HOME), ("bob", HOME)] {
         steps.take();
         let mut all = Vec::new();
-        for attempt in 0..7 {
-            let answer = guess(&issuer, address, name).await;
-            all.push((attempt, format!("{answer:?}"), steps.take()));
+        for _ in 0..7 {
+            let answer = match guess(&issuer, address, name).await {
+                Err(LoginError::InvalidCredentials) => "wrong",
+                Err(LoginError::TooManyAttempts { .. }) => "too many",
+                other => panic!("{other:?}"),
+            };
+            all.push((answer, steps.take()));
         }
         seen.push(all);
     }
     for other in &seen[1..] {
         assert_eq!(other, &seen[0]);
     }
-    let (_, _, first) = &seen[0][0];
-    assert_eq!(first, &["attempts.admit", "users.by_login", "password", "logins.failed"]);
-    let (_, _, refused) = &seen[0][6];
-    assert_eq!(refused, &["attempts.admit"]);
+    let wrong = ["attempts.admit", "users.by_login", "password", "logins.failed"].to_vec();
+    assert_eq!(seen[0][0], ("wrong", wrong));
+    assert_eq!(seen[0][6], ("too many", ["attempts.admit"].to_vec()));
 }
 
 pub(crate) async fn guessing_at_an_open_session_is_guessing<F: Fixture>() {
@@ -315,6 +318,13 @@ fn waits(answer: &Answer) -> u64 {
         Err(LoginError::TooManyAttempts { retry_after }) => retry_after.as_secs(),
         other => panic!("{other:?}"),
     }
+}
+
+/// The answer wants somebody to wait that long, less what the test itself has taken since.
+#[track_caller]
+fn assert_waits(answer: &Answer, seconds: u64) {
+    let waits = waits(answer);
+    assert!((seconds.saturating_sub(10)..=seconds).contains(&waits), "{waits} s instead of {seconds} s");
 }
 
 /// From that hour on, for two.

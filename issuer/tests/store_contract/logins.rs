@@ -8,7 +8,9 @@ use doorward_issuer::domain::event::{Event, Report};
 use doorward_issuer::domain::ids::{SessionId, UserId};
 use doorward_issuer::domain::login_history::{Acquaintance, LoginEntry, LoginFailure, device_name};
 use doorward_issuer::domain::page::Place;
-use doorward_issuer::domain::ports::{Alerts as _, LoginHistory as _, Opened, Outbox as _, Users as _};
+use doorward_issuer::domain::ports::{
+    Alerts as _, Changed, LoginHistory as _, Opened, Outbox as _, Users as _,
+};
 use doorward_issuer::domain::session::{Session, SessionLimits};
 use doorward_issuer::domain::token::TokenFingerprint;
 use serde_json::json;
@@ -56,7 +58,7 @@ pub(crate) async fn a_failure_is_told_of_a_user_who_is_there<F: Fixture>() {
     assert_eq!(store.logins(user, None, 9).await.unwrap(), [failure]);
 
     // He is deleted between the look at his password and this.
-    assert!(store.delete(user, &quiet()).await.unwrap());
+    assert_eq!(store.delete(user, 0, &quiet()).await.unwrap(), Changed::Yes);
     let late = entry(1, Some(LoginFailure::WrongPassword));
     store.failed(Some(user), &failed_report(&late)).await.unwrap();
     assert!(store.logins(user, None, 9).await.unwrap().is_empty(), "nothing of him is left");

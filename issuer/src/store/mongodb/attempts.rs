@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, doc};
 use mongodb::{ClientSession, error};
@@ -28,12 +29,14 @@ pub(super) struct AttemptRecord {
     forgotten_at: DateTime,
     familiar_until: DateTime,
     expires_at: DateTime,
-    /// Another one after every write: whoever writes says which one he has read.
-    version: i64,
+    /// Another one after every write, and no other write's: whoever writes says which one he has read, and knows his own
+    /// when he sees it.
+    version: ObjectId,
 }
 
-/// Every attempt is in the same few documents, and transactions that meet there would start again and again. Each counter
-/// is changed by a conditional write of its own instead; whoever loses looks again.
+/// Many attempts are in the same few documents, and transactions that meet there would start again and again. Each counter
+/// is changed by a conditional write of its own instead; whoever loses looks again. Within a process they take turns, so
+/// that only replicas ever race.
 #[async_trait]
 impl Attempts for MongoStore {
     async fn admit(&self, counters: &[Counter], now: Timestamp) -> Result<Admission, StoreError> {
@@ -72,12 +75,21 @@ impl Attempts for MongoStore {
 }
 
 async fn admit(store: &MongoStore, counters: &[Counter], now: Timestamp) -> error::Result<Admission> {
-    let found = read(store, counters).await?;
-    let tallies: Vec<_> = found.iter().map(Found::tally).collect();
-    let judged = judge(&with_rules(counters, &tallies), now);
+    // Before it is anybody's turn: whoever is refused must not keep others waiting.
+    let (_, judged) = judged(store, counters, now).await?;
     if let Admission::Refused { .. } = judged {
         return Ok(judged);
     }
+    let _turn = store.counting.lock().await;
+    count(store, counters, now).await
+}
+
+async fn count(store: &MongoStore, counters: &[Counter], now: Timestamp) -> error::Result<Admission> {
+    let (found, judged) = judged(store, counters, now).await?;
+    if let Admission::Refused { .. } = judged {
+        return Ok(judged);
+    }
+    let tallies: Vec<_> = found.iter().map(Found::tally).collect();
     let familiar = is_familiar(&tallies, now);
     let mut counted = Vec::new();
     for (counter, found) in counters.iter().zip(found) {
@@ -89,7 +101,8 @@ async fn admit(store: &MongoStore, counters: &[Counter], now: Timestamp) -> erro
             Some(tally) => counted.push(tally),
             // Others were quicker.
             None => {
-                give_back(store, &counters[..counted.len()], now).await?;
+                let back = |rule: Rule, tally| rule.given_back(tally, now);
+                revise_all(store, &counters[..counted.len()], back).await?;
                 return refusal(store, counters, now).await;
             }
         }
@@ -99,18 +112,25 @@ async fn admit(store: &MongoStore, counters: &[Counter], now: Timestamp) -> erro
 
 /// How long to wait, after a race that was lost.
 async fn refusal(store: &MongoStore, counters: &[Counter], now: Timestamp) -> error::Result<Admission> {
-    let tallies: Vec<_> = read(store, counters).await?.iter().map(Found::tally).collect();
-    Ok(match judge(&with_rules(counters, &tallies), now) {
-        Admission::Admitted(_) => Admission::Refused { wait: MOMENT },
-        refused => refused,
+    Ok(match judged(store, counters, now).await? {
+        (_, Admission::Admitted(_)) => Admission::Refused { wait: MOMENT },
+        (_, refused) => refused,
     })
 }
 
 /// When it is over before it is looked at.
 const MOMENT: Duration = Duration::from_secs(1);
 
-fn with_rules(counters: &[Counter], tallies: &[Tally]) -> Vec<(Rule, Tally)> {
-    counters.iter().map(|counter| counter.rule).zip(tallies.iter().copied()).collect()
+/// What is there, and what it says to an attempt.
+async fn judged(
+    store: &MongoStore,
+    counters: &[Counter],
+    now: Timestamp,
+) -> error::Result<(Vec<Found>, Admission)> {
+    let found = read(store, counters).await?;
+    let rules = counters.iter().map(|counter| counter.rule);
+    let with_rules: Vec<_> = rules.zip(found.iter().map(Found::tally)).collect();
+    Ok((found, judge(&with_rules, now)))
 }
 
 async fn give_back(store: &MongoStore, counters: &[Counter], now: Timestamp) -> error::Result<()> {
@@ -118,6 +138,15 @@ async fn give_back(store: &MongoStore, counters: &[Counter], now: Timestamp) -> 
 }
 
 async fn change(
+    store: &MongoStore,
+    counters: &[Counter],
+    change: impl Fn(Rule, Tally) -> Tally,
+) -> error::Result<()> {
+    let _turn = store.counting.lock().await;
+    revise_all(store, counters, change).await
+}
+
+async fn revise_all(
     store: &MongoStore,
     counters: &[Counter],
     change: impl Fn(Rule, Tally) -> Tally,
@@ -160,10 +189,15 @@ async fn revise(
 ) -> error::Result<Option<Tally>> {
     for _ in 0..ROUNDS {
         let Some(tally) = change(found.tally()) else { return Ok(None) };
-        if replace(store, &found, &AttemptRecord::new(counter, tally, &found)).await? {
+        let new = AttemptRecord::new(counter, tally);
+        if replace(store, &found, &new).await? {
             return Ok(Some(tally));
         }
         found = Found(store.attempts.find_one(doc! { "_id": binary(counter.key) }).await?);
+        // It was written after all, and the driver has asked twice.
+        if found.0.as_ref().is_some_and(|found| found.version == new.version) {
+            return Ok(Some(tally));
+        }
     }
     Err(error::Error::custom("a counter did not come to rest"))
 }
@@ -193,8 +227,9 @@ async fn unlock(
     let closed = doc! { "account": { "$in": accounts }, "count": { "$gt": 0 } };
     // As `Tally::opened`.
     let never = time(Timestamp::UNIX_EPOCH);
-    let set = doc! { "count": 0_i64, "closed_until": never, "forgotten_at": never };
-    let opened = store.attempts.update_many(closed, doc! { "$set": set, "$inc": { "version": 1_i64 } });
+    let version = ObjectId::new();
+    let set = doc! { "count": 0_i64, "closed_until": never, "forgotten_at": never, "version": version };
+    let opened = store.attempts.update_many(closed, doc! { "$set": set });
     if opened.session(&mut *transaction).await?.matched_count == 0 {
         return Ok(());
     }
@@ -202,7 +237,7 @@ async fn unlock(
 }
 
 impl AttemptRecord {
-    fn new(counter: &Counter, tally: Tally, instead_of: &Found) -> Self {
+    fn new(counter: &Counter, tally: Tally) -> Self {
         Self {
             _id: binary(counter.key),
             account: counter.account.map(binary),
@@ -211,7 +246,7 @@ impl AttemptRecord {
             forgotten_at: time(tally.forgotten_at),
             familiar_until: time(tally.familiar_until),
             expires_at: time(tally.expires_at()),
-            version: instead_of.0.as_ref().map_or(0, |old| old.version.wrapping_add(1)),
+            version: ObjectId::new(),
         }
     }
 

@@ -44,6 +44,8 @@ pub struct MongoStore {
     pub(super) news: News,
     /// Held by the one transaction of this process that gives a place in the list of revocations.
     place: Arc<Mutex<()>>,
+    /// Held by the one attempt of this process that is being counted.
+    pub(super) counting: Arc<Mutex<()>>,
     database: Database,
 }
 
@@ -75,6 +77,7 @@ impl MongoStore {
             alerts: database.collection("alerts"),
             news: News::new(),
             place: Arc::default(),
+            counting: Arc::default(),
             client,
             database,
         };

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use opentelemetry_otlp::ExporterBuildError;
 
 use self::create_user::CreateUser;
 use self::export_users::ExportUsers;
@@ -70,6 +71,8 @@ enum UsersCommand {
 enum Failure {
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("spans cannot be sent: {0}; look at the OTEL_ variables of the environment")]
+    Traces(#[from] ExporterBuildError),
     #[error("the runtime cannot start ({0}); free some memory or threads")]
     Runtime(std::io::Error),
     #[error(
@@ -126,7 +129,7 @@ fn print_settings(config: &Config) {
 }
 
 fn serve(config: &Config) -> Result<(), Failure> {
-    telemetry::install(&config.telemetry);
+    let _traces = telemetry::install_with_traces(&config.telemetry)?;
     block_on(async { Ok(app::serve(config).await?) })
 }
 

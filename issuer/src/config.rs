@@ -148,6 +148,8 @@ pub struct Telemetry {
     pub log: String,
     /// The form; JSON off a terminal when not given.
     pub format: Option<LogFormat>,
+    /// The OpenTelemetry collector to send spans to, if any.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// The form of a log line.

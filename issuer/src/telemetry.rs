@@ -1,4 +1,4 @@
-//! What the operator sees: log lines on standard error, as JSON or for people, and [`metrics`].
+//! What the operator sees: log lines on standard error, as JSON or for people, [`metrics`], and [`traces`].
 //!
 //! Nobody logs a password, a token or a whole e-mail address: types that hold one have no `Debug` that shows it.
 
@@ -6,6 +6,8 @@
 pub mod metrics;
 /// How long a request has waited for the store.
 pub mod store_time;
+/// What goes to an OpenTelemetry collector.
+pub mod traces;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -13,25 +15,58 @@ use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
 use std::time::{Duration, Instant};
 
+use opentelemetry_otlp::ExporterBuildError;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use self::traces::Traces;
 use crate::config::{LogFormat, Telemetry};
 
 /// Makes the process log to standard error.
 pub fn install(settings: &Telemetry) {
+    install_with(settings, None);
+}
+
+/// The same; and spans go to the collector, if there is one, until what this returns is dropped.
+///
+/// # Errors
+/// When spans cannot be sent as the environment says.
+pub fn install_with_traces(settings: &Telemetry) -> Result<Option<Traces>, ExporterBuildError> {
+    let traces = settings.otlp_endpoint.as_deref().map(Traces::to).transpose()?;
+    install_with(settings, traces.as_ref());
+    Ok(traces)
+}
+
+fn install_with(settings: &Telemetry, traces: Option<&Traces>) {
     let format = settings
         .format
         .unwrap_or_else(|| if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
+    let subscriber = traced_subscriber(&settings.log, format, std::io::stderr, traces);
     // Fails only where a subscriber is already installed, as in a test of the whole program; that one stays.
-    let _installed =
-        tracing::subscriber::set_global_default(subscriber(&settings.log, format, std::io::stderr));
+    let _installed = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// The subscriber behind [`install`], with another place to write to.
-pub fn subscriber<W>(filter: &str, format: LogFormat, writer: W) -> impl tracing::Subscriber + Send + Sync
+/// The subscriber behind [`install`], with another place to write to, and without traces.
+pub fn subscriber<W>(
+    filter: &str,
+    format: LogFormat,
+    writer: W,
+) -> impl tracing::Subscriber + Send + Sync + use<W>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    traced_subscriber(filter, format, writer, None)
+}
+
+fn traced_subscriber<W>(
+    filter: &str,
+    format: LogFormat,
+    writer: W,
+    traces: Option<&Traces>,
+) -> impl tracing::Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -40,9 +75,9 @@ where
         LogFormat::Json => Box::new(layer.json().flatten_event(true).with_span_list(false)),
         LogFormat::Text => Box::new(layer),
     };
-    // The framework's own start-up lines repeat ours; the operator's filter comes last and wins.
-    let filter = EnvFilter::new(format!("poem=warn,{filter}"));
-    tracing_subscriber::registry().with(filter).with(layer)
+    // The framework's own start-up lines repeat ours; the operator's filter wins over that. Spans of traces are no log.
+    let filter = EnvFilter::new(format!("poem=warn,{filter},{}=off", traces::TARGET));
+    tracing_subscriber::registry().with(layer.with_filter(filter)).with(traces.map(Traces::layer))
 }
 
 /// An error and everything that caused it, on one line.

@@ -24,6 +24,8 @@ pub struct Prepared {
     pub programs: Programs,
     /// MongoDB's binary, for tests that stop it.
     pub mongod: PathBuf,
+    /// The modules of Schemathesis.
+    pub schemathesis: PathBuf,
     /// A running MongoDB, shared by all tests of a run, each with a database of its own.
     pub mongodb_url: String,
     /// The developer commands' binary.
@@ -44,6 +46,7 @@ impl Prepared {
                 user_service: read("DOORWARD_TEST_USER_SERVICE")?.into(),
             },
             mongod: read("DOORWARD_TEST_MONGOD")?.into(),
+            schemathesis: read("DOORWARD_TEST_SCHEMATHESIS")?.into(),
             mongodb_url: read("DOORWARD_TEST_MONGODB_URL")?,
             xtask: read("DOORWARD_TEST_XTASK")?.into(),
         })
@@ -59,6 +62,7 @@ impl Prepared {
             ("DOORWARD_TEST_ISSUER", path(&self.programs.issuer)),
             ("DOORWARD_TEST_USER_SERVICE", path(&self.programs.user_service)),
             ("DOORWARD_TEST_MONGOD", path(&self.mongod)),
+            ("DOORWARD_TEST_SCHEMATHESIS", path(&self.schemathesis)),
             ("DOORWARD_TEST_MONGODB_URL", self.mongodb_url.clone()),
             ("DOORWARD_TEST_XTASK", path(&self.xtask)),
         ]

@@ -34,6 +34,8 @@ pub struct Plan<'a> {
     pub behind: Behind,
     /// A cheap password hash, for tests alone.
     pub password_cost: Option<u8>,
+    /// Further settings of the issuer: `section.key` and value.
+    pub settings: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Plan<'a> {
@@ -44,7 +46,7 @@ impl<'a> Plan<'a> {
     pub fn for_test(dir: &'a Path, programs: &'a Programs) -> Result<Self> {
         let (gateway, issuer) = (Port::any()?, Port::any()?);
         let (store, behind) = (Store::Sqlite, Behind::Echo);
-        Ok(Self { dir, programs, gateway, issuer, store, behind, password_cost: Some(4) })
+        Ok(Self { dir, programs, gateway, issuer, store, behind, password_cost: Some(4), settings: &[] })
     }
 }
 
@@ -89,6 +91,7 @@ impl Stack {
             public: plan.issuer,
             store: plan.store,
             password_cost: plan.password_cost,
+            settings: plan.settings,
         })?;
         drop(step);
 

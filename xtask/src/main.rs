@@ -87,6 +87,8 @@ enum Task {
 enum Bench {
     /// The plugin against Envoy's own filters, at the same work in the same Envoy
     Gateway(bench::gateway::Options),
+    /// The issuer against what bcrypt and MongoDB alone would do on the same machine
+    Issuer(bench::issuer::Options),
 }
 
 /// Which compiler builds the plugin.
@@ -129,6 +131,7 @@ fn run(task: Task) -> Result<u8, error::Error> {
         Task::Down { state } => down::down(&state).map(|()| 0),
         Task::Test(options) => test::test(&options),
         Task::Bench(Bench::Gateway(options)) => Ok(bench::gateway::gateway(&options).map(|()| 0)?),
+        Task::Bench(Bench::Issuer(options)) => Ok(bench::issuer::issuer(&options).map(|()| 0)?),
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Plugin { check: Some(file), .. } => check::check(&file),
         Task::Plugin { toolchain, check: None } => {

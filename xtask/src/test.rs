@@ -32,6 +32,7 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     tools::rabbitmq::find(progress)?;
     let mongod = tools::mongod::find(progress)?;
     let envoy = tools::envoy::find(progress)?;
+    let schemathesis = tools::schemathesis::find(progress)?;
     let plugin_wasm = wasm::plugin(options.toolchain.choice(), progress)?;
     let whole = !options.args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let beside = if whole { Beside::Tests } else { Beside::Nothing };
@@ -43,7 +44,7 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     let server = Mongod::start(&mongod, &workdir.sub("mongodb")?, workdir.path().join("mongodb.log"))?;
     drop(step);
     let xtask = supervisor::own_program()?;
-    let prepared = Prepared { programs, mongod, mongodb_url: server.url(""), xtask };
+    let prepared = Prepared { programs, mongod, schemathesis, mongodb_url: server.url(""), xtask };
 
     progress.say("running the tests");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -123,6 +123,7 @@ fn start(
         store,
         behind: Behind::UserService,
         password_cost: None,
+        settings: &[],
     };
     Ok(Stack::start(plan, progress)?)
 }

@@ -18,7 +18,6 @@ use crate::domain::role::RoleName;
 pub(super) fn refuse_later_keys(settings: &mut Settings) {
     settings.refuse("events", "publishing events");
     settings.refuse("mail", "sending mail");
-    settings.refuse("telemetry.otlp_endpoint", "exporting traces");
     settings.refuse_if_on("registration.confirm_email", "confirming e-mail addresses");
     settings.refuse_if_on("login.require_verified_email", "verifying e-mail addresses");
 }
@@ -195,7 +194,19 @@ pub(super) fn telemetry(settings: &mut Settings) -> Telemetry {
         "must be a level (error, warn, info, debug, trace) or target=level pairs separated by commas",
         |filter| EnvFilter::try_new(filter).is_ok(),
     );
-    Telemetry { log, format: settings.take_optional("telemetry.format") }
+    let format = settings.take_optional("telemetry.format");
+    Telemetry { log, format, otlp_endpoint: otlp_endpoint(settings) }
+}
+
+fn otlp_endpoint(settings: &mut Settings) -> Option<String> {
+    const KEY: &str = "telemetry.otlp_endpoint";
+    let endpoint = settings.take_optional::<String>(KEY);
+    // The settings in force are printed, so there is no place for a password.
+    if endpoint.as_ref().is_some_and(|url| !is_url(url) || url.contains('@')) {
+        settings
+            .mistake(KEY, "must be the collector's URL, such as http://localhost:4318, without a user name");
+    }
+    endpoint
 }
 
 fn lines(settings: &mut Settings, key: &str, path: &Path) -> Vec<String> {

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tracing::{Span, info_span};
 
 use crate::domain::guard::network;
 use crate::telemetry::Stopwatch;
+use crate::telemetry::traces::TARGET;
 
 /// Threads of their own for slow work, behind a bounded queue.
 ///
@@ -156,6 +158,27 @@ struct Waiting {
     place: Place,
     work: Box<dyn FnOnce() + Send>,
     since: Stopwatch,
+    trace: PoolTrace,
+}
+
+/// The work's part of the request's trace: how long it waited, and then how long it took.
+struct PoolTrace {
+    whole: Span,
+    wait: Span,
+}
+
+impl PoolTrace {
+    fn begin() -> Self {
+        let whole = info_span!(target: TARGET, "password");
+        let wait = info_span!(target: TARGET, parent: &whole, "password.wait");
+        Self { whole, wait }
+    }
+
+    /// The wait is over.
+    fn work(self) -> Span {
+        drop(self.wait);
+        info_span!(target: TARGET, parent: &self.whole, "password.work")
+    }
 }
 
 impl Shared {
@@ -172,7 +195,13 @@ impl Shared {
         state.tickets += 1;
         let ticket = state.tickets;
         let place = Place { shared: Arc::clone(self), client };
-        state.waiting.push_back(Waiting { ticket, place, work, since: Stopwatch::start() });
+        state.waiting.push_back(Waiting {
+            ticket,
+            place,
+            work,
+            since: Stopwatch::start(),
+            trace: PoolTrace::begin(),
+        });
         self.watch.waiting(state.waiting.len());
         drop(state);
         self.wake.notify_one();
@@ -189,8 +218,9 @@ impl Shared {
     /// The life of one thread.
     fn work(&self) {
         step_back();
-        while let Some(Waiting { place, work, since, .. }) = self.next() {
+        while let Some(Waiting { place, work, since, trace, .. }) = self.next() {
             self.watch.begins_after(since.elapsed());
+            let _work = trace.work().entered();
             // A panic has dropped the sender, which tells whoever waits; the thread lives on.
             let _panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
             drop(place);

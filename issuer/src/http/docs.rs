@@ -3,13 +3,15 @@ use poem::endpoint::make_sync;
 use poem::http::header;
 use poem::{Endpoint, Response};
 
+use super::documented::with_problems;
+
 /// The page only talks to this origin, whatever its scripts might like: everything it needs is in it.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `/openapi.json`: the API, for machines.
-pub(super) fn specification(json: String) -> impl Endpoint {
-    let json = Bytes::from(json);
+pub(super) fn specification(json: &str) -> impl Endpoint + use<> {
+    let json = Bytes::from(with_problems(json));
     make_sync(move |_| Response::builder().content_type("application/json").body(json.clone()))
 }
 

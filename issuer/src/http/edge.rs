@@ -10,6 +10,7 @@ use tracing::Instrument;
 use super::known::RouteName;
 use super::peer::client_address;
 use super::problem::{Problem, render};
+use super::trace::RequestTrace;
 use crate::domain::clock::{Random, random_uuid};
 use crate::domain::context::RequestContext;
 use crate::domain::ids::UserId;
@@ -59,15 +60,18 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     async fn call(&self, mut request: Request) -> Result<Response> {
         let context = self.edge.context(&request);
         let seen = Seen::default();
-        let line = Line::begin(request.method(), &context.request_id, &seen);
+        let method = request.method().clone();
+        let line = Line::begin(&method, &context.request_id, &seen);
+        let trace = RequestTrace::begin(&method, request.headers(), &context.request_id);
         // At the highest level, so that every line within has the id, whatever the operator's filter.
         let span = tracing::error_span!("request", request_id = context.request_id);
         request.set_data(context.clone());
         request.set_data(seen);
         let answer = line.store_time.clone().count(self.answer(request));
-        let response = answer.instrument(span.clone()).await;
+        let response = answer.instrument(span.clone()).instrument(trace.span()).await;
         let response = span.in_scope(|| finish(response, &context.request_id));
         self.edge.metrics.request(route(&response), response.status().as_u16());
+        trace.end(&method, route(&response), response.status());
         line.end(&response);
         Ok(response)
     }

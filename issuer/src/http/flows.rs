@@ -6,6 +6,7 @@ use tracing::Instrument;
 use super::problem::Problem;
 use super::reason::Reason;
 use crate::telemetry::store_time::StoreTime;
+use crate::telemetry::traces::TARGET;
 
 /// Flows that write.
 #[derive(Clone)]
@@ -17,8 +18,9 @@ impl Flows {
         &self,
         flow: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
+        let flow = flow.instrument(tracing::info_span!(target: TARGET, "flow")).in_current_span();
         // Failing to join means that it panicked, and the panic hook has logged that.
         let flow = StoreTime::current().count(flow);
-        self.0.spawn(flow.in_current_span()).await.map_err(|_panic| Reason::Internal.into())
+        self.0.spawn(flow).await.map_err(|_panic| Reason::Internal.into())
     }
 }

@@ -46,6 +46,8 @@ mod flows;
 mod known;
 /// The client's address, behind proxies.
 mod peer;
+/// The span of a request.
+mod trace;
 
 /// From a caller to one who has the permission that is asked for.
 mod allowed;
@@ -58,6 +60,8 @@ mod cursor;
 /// From a JSON value to a typed one, naming the field that is wrong and repeating nothing.
 mod fields;
 
+/// What can be wrong, told to the OpenAPI document.
+mod documented;
 /// The only way from something wrong to the wire.
 mod problem;
 /// The table of everything that can be wrong: name, status, words.

@@ -95,7 +95,7 @@ pub(super) fn render(mut response: Response, request_id: &str) -> Response {
     response
 }
 
-const CONTENT_TYPE: &str = "application/problem+json";
+pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Operations that answer an error status on purpose, such as `/health`, answer in JSON; the framework never does.
 fn is_bare_error(response: &Response) -> bool {
@@ -281,7 +281,7 @@ impl From<Problem> for Error {
     }
 }
 
-/// In the OpenAPI document every operation has one `default` answer: a problem.
+/// Every operation has one `default` answer: a problem. The document then says which there are.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: CONTENT_TYPE, schema: Document::schema_ref() }];

@@ -1,7 +1,7 @@
 use poem::http::StatusCode;
 
 /// What can go wrong, in the words of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub(super) enum Reason {
     MalformedBody,
     MalformedCredential,

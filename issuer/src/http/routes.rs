@@ -206,7 +206,7 @@ type Page = (&'static str, BoxEndpoint<'static>);
 
 fn public_pages(operations: &OpenApiService<Operations, ()>) -> [Page; 2] {
     [
-        ("/openapi.json", docs::specification(operations.spec()).map_to_response().boxed()),
+        ("/openapi.json", docs::specification(&operations.spec()).map_to_response().boxed()),
         ("/docs", docs::page(operations.swagger_ui_html()).map_to_response().boxed()),
     ]
 }

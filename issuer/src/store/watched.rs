@@ -4,6 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use crate::domain::alert::KeptAlert;
@@ -28,6 +30,7 @@ use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
 use crate::telemetry::Stopwatch;
 use crate::telemetry::store_time::StoreTime;
+use crate::telemetry::traces::TARGET;
 
 /// A store whose operations are timed, and which otherwise is the store within.
 pub struct Watched<S> {
@@ -47,14 +50,37 @@ impl<S> Watched<S> {
         Self { store, watch }
     }
 
-    async fn timed<T>(&self, operation: &'static str, work: impl Future<Output = T>) -> T {
+    async fn timed<T, E>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let span = trace(operation);
         let stopwatch = Stopwatch::start();
-        let done = work.await;
+        let done = work.instrument(span.clone()).await;
         let time = stopwatch.elapsed();
         StoreTime::current().add(time);
         self.watch.took(operation, time);
+        if done.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
         done
     }
+}
+
+/// A part of a request's trace. What works in the background asks the store all the time, and would fill the collector
+/// with traces of one span.
+fn trace(operation: &'static str) -> tracing::Span {
+    if tracing::Span::current().is_none() {
+        return tracing::Span::none();
+    }
+    tracing::info_span!(
+        target: TARGET,
+        "store",
+        otel.name = operation,
+        otel.kind = "client",
+        otel.status_code = Empty
+    )
 }
 
 /// Passes every method of a port on. A method of a port that has no line below does not compile.

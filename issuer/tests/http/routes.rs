@@ -131,7 +131,7 @@ fn the_public_keys_may_be_cached() {
     let answer = issuer.get("/.well-known/jwks.json");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
-    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
     let key = &answer.json()["keys"][0];
     assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("EC"), &json!("P-256"), &json!("ES256")));
     assert_eq!(key.get("d"), None, "the private half must stay at home");
@@ -219,7 +219,7 @@ fn what_the_document_lists_is_there() {
         assert!(![404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
     }
     let login = &document["paths"]["/auth/login"]["post"];
-    assert!(login["responses"]["default"]["content"]["application/problem+json"].is_object(), "{login}");
+    assert!(login["responses"]["401"]["content"]["application/problem+json"].is_object(), "{login}");
     assert_eq!(document["paths"]["/auth/me"]["get"]["security"], json!([{"access_token": []}]));
     assert_eq!(document["components"]["schemas"]["RegisterBody"]["required"], json!(["email", "password"]));
 }

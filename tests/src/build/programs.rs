@@ -38,3 +38,24 @@ pub fn build(beside: Beside, progress: Progress) -> Result<Ours> {
     let built = cargo::build(cargo::cargo().arg("build").args(selection))?;
     Ok(Ours { issuer: built.file("doorward_issuer", "")?, user_service: built.file("user_service", "")? })
 }
+
+/// What is measured, built as it is shipped.
+#[derive(Debug)]
+pub struct Measured {
+    /// The issuer.
+    pub issuer: PathBuf,
+    /// What it is compared with: bcrypt and MongoDB's driver alone.
+    pub ceiling: PathBuf,
+}
+
+/// Builds the issuer as it is shipped, and what it is compared with.
+///
+/// # Errors
+/// When cargo fails; its own messages are on standard error.
+pub fn build_measured(progress: Progress) -> Result<Measured> {
+    const SELECTION: [&str; 7] =
+        ["build", "--release", "--package", "doorward-issuer", "--bins", "--example", "ceiling"];
+    progress.say("building the issuer as it is shipped");
+    let built = cargo::build(cargo::cargo().args(SELECTION))?;
+    Ok(Measured { issuer: built.file("doorward_issuer", "")?, ceiling: built.file("ceiling", "")? })
+}

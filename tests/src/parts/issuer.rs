@@ -48,6 +48,8 @@ pub struct Setup<'a> {
     pub store: Store,
     /// A cheap password hash, for tests alone.
     pub password_cost: Option<u8>,
+    /// Further settings: `section.key` and value.
+    pub settings: &'a [(&'a str, &'a str)],
 }
 
 /// A running issuer.
@@ -70,11 +72,11 @@ impl Issuer {
         let management = Port::any()?;
         let config = setup.dir.join("issuer.toml");
         files::write_private(&config, configuration(&setup, management.number()).as_bytes())?;
-        let process = Launch::new("the issuer", setup.binary, setup.log)
-            .args(["--config"])
-            .args([&config])
-            .args(["serve"])
-            .start()?;
+        let launch = Launch::new("the issuer", setup.binary, setup.log);
+        let launch = setup.settings.iter().fold(launch, |launch, (key, value)| {
+            launch.env(&format!("DOORWARD_{}", key.replace('.', "__").to_uppercase()), value)
+        });
+        let process = launch.args(["--config"]).args([&config]).args(["serve"]).start()?;
         let binary = setup.binary.to_owned();
         let mut issuer = Self { process, binary, config, public: setup.public, management };
         let client = Client::new(&issuer.public.url());

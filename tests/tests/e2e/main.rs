@@ -38,6 +38,19 @@ mod examples {
 }
 /// gRPC calls over HTTP/2: held, refused, and answered.
 mod grpc;
+/// What fails around the issuer: clear answers, nothing half done, nothing lost.
+mod faults {
+    /// The client hangs up, at every step.
+    mod client_gone;
+    /// No room under SQLite.
+    mod disk_full;
+    /// MongoDB stopped, hung, and led by nobody.
+    mod mongodb;
+    /// SIGTERM under load.
+    mod termination;
+}
+/// A client that knows nothing but the OpenAPI document.
+mod foreign_client;
 /// Who guesses passwords.
 mod guessing;
 /// Protected headers from clients never arrive.
@@ -60,11 +73,17 @@ mod threats;
 mod tls;
 /// Tokens that must not pass.
 mod tokens;
+/// Spans at an OpenTelemetry collector.
+mod traces;
 
 /// What the tests share.
 mod support {
+    /// An issuer without a gateway.
+    pub(crate) mod alone;
     /// A gateway whose upstreams are all recorders, trusting a key of ours.
     pub(crate) mod bare;
+    /// People who keep an issuer busy.
+    pub(crate) mod crowd;
     /// What can be done to a token.
     pub(crate) mod edits;
     /// A file of `envoy/examples` in a real Envoy.

@@ -5,10 +5,11 @@ use doorward_tests::build::wasm;
 use doorward_tests::progress::Progress;
 use doorward_tests::{random, tools};
 
+use super::conditions::Conditions;
 use super::contenders::{CACHE_ENTRIES, Contender, Filters};
 use super::measure::{Comparison, Scale, Tokens, in_turn, micros};
 use super::proxy::{LinearMemory, Proxy};
-use super::report::{Conditions, Memory, Race, Report};
+use super::report::{Memory, Race, Report};
 use super::tokens::{Algorithm, Signer};
 use super::verify::verify;
 use super::{Error, load};
@@ -47,7 +48,7 @@ pub(crate) fn gateway(options: &Options) -> Result<(), Error> {
         Some(module) => module.canonicalize().map_err(Error::io(format!("find {}", module.display())))?,
         None => wasm::plugin(options.toolchain.choice(), progress)?,
     };
-    let conditions = Conditions::now(&envoy)?;
+    let conditions = Conditions::now("Envoy", &envoy)?;
 
     let fields: Result<Vec<Field>, Error> = options.algorithms.iter().copied().map(Field::race).collect();
     let (fields, rules, memory) = (fields?, Field::rules()?, Field::memory()?);
@@ -66,8 +67,10 @@ pub(crate) fn gateway(options: &Options) -> Result<(), Error> {
         memory: measure_memory(&proxy, &memory, progress)?,
         module_bytes: std::fs::metadata(&module).map_err(Error::io("look at the module"))?.len(),
     };
+    let command =
+        if options.quick { "cargo xtask bench gateway --quick" } else { "cargo xtask bench gateway" };
     match options.markdown {
-        true => println!("{}\n{report}", conditions.describe(options.quick)),
+        true => println!("{}\n{report}", conditions.describe(command)),
         false => println!("\n{report}"),
     }
     Ok(())

@@ -1,13 +1,17 @@
 //! `cargo xtask bench`: what a request costs.
 //!
-//! Read [`gateway`] first; it is the whole measurement on one screen.
+//! Read [`gateway`] or [`issuer`] first; each is a whole measurement on one screen.
 
+/// Where and when it was measured.
+mod conditions;
 /// Who is measured: the listeners of the one Envoy, and its configuration.
 mod contenders;
 /// Why a measurement failed.
 mod error;
 /// `cargo xtask bench gateway`.
 pub(crate) mod gateway;
+/// `cargo xtask bench issuer`.
+pub(crate) mod issuer;
 /// The clients: connections that send requests one after the other.
 mod load;
 /// Contenders in turn, over several rounds.
@@ -16,6 +20,8 @@ mod measure;
 mod proxy;
 /// The tables, and the targets beside each figure.
 mod report;
+/// How figures and their targets are printed.
+mod table;
 /// Keys, and tokens signed with them before anything is measured.
 mod tokens;
 /// Nobody is measured who lets the wrong ones in, or refuses the right ones.

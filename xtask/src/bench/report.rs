@@ -1,11 +1,9 @@
 use std::fmt::{self, Display};
-use std::path::Path;
-use std::process::Command;
 
-use super::Error;
 use super::contenders::{CACHE_ENTRIES, Filters};
 use super::load::CONNECTIONS;
 use super::measure::{Comparison, Figures};
+use super::table::{row, verdict, write_table};
 use super::tokens::Algorithm;
 
 /// What came out. Its tables are markdown, which a terminal shows well enough.
@@ -121,76 +119,6 @@ impl Target {
     }
 }
 
-fn verdict(met: bool) -> &'static str {
-    if met { "met" } else { "**NOT met**" }
-}
-
-fn row(what: &str, measured: String, target: &str, verdict: &str) -> Vec<String> {
-    vec![what.to_owned(), measured, target.to_owned(), verdict.to_owned()]
-}
-
-fn write_table(f: &mut fmt::Formatter<'_>, header: &[&str], rows: &[Vec<String>]) -> fmt::Result {
-    let cell_width = |column: usize| move |row: &Vec<String>| row[column].chars().count();
-    let width = |column: usize| rows.iter().map(cell_width(column)).fold(header[column].len(), usize::max);
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |f: &mut fmt::Formatter<'_>, cells: &mut dyn Iterator<Item = &str>| {
-        for (cell, width) in cells.zip(&widths) {
-            write!(f, "| {cell:<width$} ")?;
-        }
-        writeln!(f, "|")
-    };
-    line(f, &mut header.iter().copied())?;
-    let dashes: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-    line(f, &mut dashes.iter().map(String::as_str))?;
-    rows.iter().try_for_each(|row| line(f, &mut row.iter().map(String::as_str)))
-}
-
-/// Where and when it was measured.
-#[derive(Debug)]
-pub(super) struct Conditions {
-    date: String,
-    processor: String,
-    load: String,
-    envoy: String,
-}
-
-impl Conditions {
-    #[expect(clippy::disallowed_methods, reason = "the day on which a person measured")]
-    pub(super) fn now(envoy: &Path) -> Result<Self, Error> {
-        let version =
-            Command::new(envoy).arg("--version").output().map_err(Error::io("ask Envoy its version"))?;
-        let version = String::from_utf8_lossy(&version.stdout).into_owned();
-        let processor = read("/proc/cpuinfo")?;
-        let processor =
-            processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
-            date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-            processor: format!("{}, {processors} processors", processor.trim_start_matches([' ', '\t', ':'])),
-            load: read("/proc/loadavg")?.split_whitespace().take(3).collect::<Vec<_>>().join(" "),
-            envoy: version_number(&version).unwrap_or("of an unknown version").to_owned(),
-        })
-    }
-
-    /// Half a sentence on each, and the command.
-    pub(super) fn describe(&self, quick: bool) -> String {
-        let Self { date, processor, load, envoy } = self;
-        let command = if quick { "cargo xtask bench gateway --quick" } else { "cargo xtask bench gateway" };
-        format!(
-            "Measured on {date} with `{command}`: Envoy {envoy}, {processor}, load average before {load}.\n"
-        )
-    }
-}
-
-/// From `/path/of/envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL`.
-fn version_number(text: &str) -> Option<&str> {
-    text.split_once("version:")?.1.split('/').nth(1)
-}
-
-fn read(path: &str) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(Error::io(format!("read {path}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,14 +130,5 @@ mod tests {
         assert_eq!(said(1.0, Some(0.9), 0.904), "met");
         assert_eq!(said(1.0, Some(0.9), 1.006), "**NOT met**");
         assert_eq!(said(0.25, None, f64::NAN), "**NOT met**");
-    }
-
-    #[test]
-    fn the_version_is_found_behind_any_path() {
-        assert_eq!(
-            version_number("/opt/x/envoy  version: 9e5/1.40.0/Clean/RELEASE/BoringSSL"),
-            Some("1.40.0")
-        );
-        assert_eq!(version_number("nothing"), None);
     }
 }

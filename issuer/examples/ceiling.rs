@@ -1,0 +1,97 @@
+//! What the machine and its MongoDB can do when there is no issuer in between; `cargo xtask bench issuer` compares.
+//!
+//! Prints one number: how many a second.
+
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use doorward_issuer::telemetry::Stopwatch;
+use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
+use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
+use mongodb::{Client, Collection, error};
+
+#[derive(Parser)]
+enum What {
+    /// bcrypt hashes, on as many threads as the issuer has for passwords
+    Bcrypt {
+        #[arg(long)]
+        cost: u32,
+        #[arg(long)]
+        seconds: u64,
+    },
+    /// Pairs of a read and a conditional write of one session
+    Mongodb {
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        at_once: usize,
+        #[arg(long)]
+        seconds: u64,
+    },
+}
+
+fn main() -> error::Result<()> {
+    let rate = match What::parse() {
+        What::Bcrypt { cost, seconds } => bcrypt(cost, Duration::from_secs(seconds)),
+        What::Mongodb { url, at_once, seconds } => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(mongodb(&url, at_once, Duration::from_secs(seconds)))?
+        }
+    };
+    println!("{rate}");
+    Ok(())
+}
+
+fn bcrypt(cost: u32, time: Duration) -> f64 {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let (stopwatch, mut done) = (Stopwatch::start(), 0.0);
+        while stopwatch.elapsed() < time {
+            let hash = bcrypt::hash_with_salt(b"a password of an ordinary length", cost, [7; 16]);
+            std::hint::black_box(hash).expect("the cost is one of bcrypt's");
+            done += 1.0;
+        }
+        done / stopwatch.elapsed().as_secs_f64()
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().expect("hashing does not panic")).sum()
+    })
+}
+
+/// With the concerns that the issuer's store has.
+async fn mongodb(url: &str, at_once: usize, time: Duration) -> error::Result<f64> {
+    let mut options = ClientOptions::parse(url).await?;
+    options.read_concern = Some(ReadConcern::majority());
+    options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+    let client = Client::with_options(options)?;
+    let sessions: Collection<Document> =
+        client.default_database().unwrap_or_else(|| client.database("ceiling")).collection("sessions");
+    let tasks: Vec<_> =
+        (0..at_once).map(|_| tokio::spawn(exchange_again_and_again(sessions.clone(), time))).collect();
+    let mut rate = 0.0;
+    for task in tasks {
+        rate += task.await.expect("the driver does not panic")?;
+    }
+    Ok(rate)
+}
+
+async fn exchange_again_and_again(sessions: Collection<Document>, time: Duration) -> error::Result<f64> {
+    let id = ObjectId::new();
+    let session = doc! { "_id": id, "user": ObjectId::new(), "epoch": 1_i64, "generation": 0_i64,
+    "refresh_fingerprint": "0".repeat(32), "created_at": DateTime::MIN, "last_used_at": DateTime::MIN,
+    "expires_at": DateTime::MAX, "ends_at": DateTime::MAX, "address": "192.0.2.1" };
+    sessions.insert_one(session).await?;
+    let (stopwatch, mut done) = (Stopwatch::start(), 0_u32);
+    while stopwatch.elapsed() < time {
+        let found = sessions.find_one(doc! { "_id": id }).await?.unwrap_or_default();
+        let generation = found.get_i64("generation").unwrap_or_default();
+        let as_it_was = doc! { "_id": id, "generation": generation };
+        let next = doc! { "$set": { "generation": generation + 1, "refresh_fingerprint": "1".repeat(32),
+        "last_used_at": DateTime::MAX, "expires_at": DateTime::MAX } };
+        sessions.update_one(as_it_was, next).await?;
+        done += 1;
+    }
+    Ok(f64::from(done) / stopwatch.elapsed().as_secs_f64())
+}

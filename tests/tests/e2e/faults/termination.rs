@@ -1,0 +1,43 @@
+//! SIGTERM under load: what was answered is there afterwards, on either store.
+
+use std::time::Duration;
+
+use doorward_tests::http::Client;
+use doorward_tests::parts::{Mongod, Store};
+use doorward_tests::prepared::Prepared;
+use doorward_tests::process::Workdir;
+use doorward_tests::random;
+use nix::sys::signal::Signal;
+
+use crate::support::alone::{self, Alone};
+use crate::support::crowd::Crowd;
+
+#[test]
+fn sigterm_under_load_loses_nothing_on_sqlite() {
+    loses_nothing(Store::Sqlite);
+}
+
+#[test]
+fn sigterm_under_load_loses_nothing_on_mongodb() {
+    let prepared = Prepared::from_env().unwrap();
+    let workdir = Workdir::new().unwrap();
+    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
+    loses_nothing(Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() });
+}
+
+fn loses_nothing(store: Store) {
+    let Alone { mut issuer, workdir, .. } = Alone::start_on(store.clone(), &[]);
+    let crowd = Crowd::gather(&alone::url(&issuer), 8);
+    crowd.wait_for(100);
+    issuer.process.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(issuer.process.ended(Duration::from_secs(15)).unwrap(), Some(0));
+    let memories = crowd.disperse();
+    alone::assert_calm(&issuer);
+
+    let again = alone::start(workdir.path(), store, &[]);
+    let door = Client::new(&alone::url(&again));
+    for memory in &memories {
+        assert_eq!(memory.refused, 0, "the end is no reason to refuse what has begun");
+        memory.assert_kept(&door);
+    }
+}

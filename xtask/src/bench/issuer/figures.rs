@@ -1,0 +1,96 @@
+use std::fmt::{self, Display};
+
+use super::logins::Rates;
+use super::refreshes::{Latency, PACE};
+use super::sizes::{Memory, Starts};
+use super::timing::{COST, Comparison, Timing};
+use crate::bench::table::{row, verdict, write_table};
+
+/// What came out.
+#[derive(Debug)]
+pub(super) struct Figures {
+    pub(super) logins: Rates,
+    pub(super) latency: Latency,
+    pub(super) rate: Rates,
+    pub(super) memory: Memory,
+    pub(super) starts: Starts,
+    pub(super) timing: Timing,
+}
+
+impl Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_table(f, &["", "measured", "target", ""], &self.rows())
+    }
+}
+
+impl Figures {
+    fn rows(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![
+            ratio("logins a second / hashes of bcrypt alone", &self.logins, 0.95),
+            ratio("refreshes a second / exchanges of the driver alone", &self.rate, 0.5),
+        ];
+        rows.extend(self.latency_rows());
+        rows.extend(self.memory_rows());
+        rows.extend(self.start_rows());
+        rows.extend(self.timing_rows());
+        rows
+    }
+
+    fn latency_rows(&self) -> [Vec<String>; 2] {
+        let Latency { idle, saturated } = self.latency;
+        let limit = (2.0 * idle.p99).max(25.0);
+        let shown = |p50: f64, p99: f64| format!("p50 {p50:.1} ms, p99 {p99:.1} ms");
+        [
+            row(&format!("refresh at {PACE}/s, idle"), shown(idle.p50, idle.p99), "", ""),
+            row(
+                &format!("refresh at {PACE}/s while logins saturate"),
+                shown(saturated.p50, saturated.p99),
+                &format!("p99 at most {limit:.1} ms, none failed"),
+                verdict(saturated.p99 <= limit),
+            ),
+        ]
+    }
+
+    fn memory_rows(&self) -> Vec<Vec<String>> {
+        let sessions = self.memory.sessions;
+        let of = |(store, idle, full): &(&str, f64, f64)| {
+            let weighs = |what: &str, megabytes: f64, limit: f64| {
+                let target = format!("below {limit:.0} MB");
+                row(what, format!("{megabytes:.1} MB"), &target, verdict(megabytes < limit))
+            };
+            [
+                weighs(&format!("resident on {store}, idle"), *idle, 40.0),
+                weighs(&format!("resident on {store}, after {sessions} logins"), *full, 80.0),
+            ]
+        };
+        self.memory.stores.iter().flat_map(of).collect()
+    }
+
+    fn start_rows(&self) -> [Vec<String>; 2] {
+        let start =
+            |what, time: f64| row(what, format!("{time:.0} ms"), "below 300 ms", verdict(time < 300.0));
+        [
+            start("start on SQLite, the first one", self.starts.first),
+            start("start on SQLite, later ones", self.starts.later),
+        ]
+    }
+
+    fn timing_rows(&self) -> [Vec<String>; 2] {
+        let pairs = self.timing.pairs;
+        let compared = |how, Comparison { known, unknown, p }: Comparison| {
+            row(
+                &format!("{pairs} wrong passwords each for known and unknown users, {how}, cost {COST}"),
+                format!("p = {p:.3} (medians {known:.2} and {unknown:.2} ms)"),
+                "p above 0.01",
+                verdict(p > 0.01),
+            )
+        };
+        [compared("idle", self.timing.idle), compared("while logins saturate", self.timing.saturated)]
+    }
+}
+
+fn ratio(what: &str, rates: &Rates, least: f64) -> Vec<String> {
+    let ratio = (rates.issuer / rates.ceiling * 100.0).round() / 100.0;
+    let measured = format!("{ratio:.2} ({:.1} / {:.1})", rates.issuer, rates.ceiling);
+    row(what, measured, &format!("at least {least:.2}"), verdict(ratio >= least))
+}

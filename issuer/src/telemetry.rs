@@ -39,7 +39,8 @@ where
         LogFormat::Text => Box::new(layer),
     };
     // The framework's own start-up lines repeat ours; the operator's filter comes last and wins.
-    let filter = EnvFilter::new(format!("poem=warn,{filter}"));
+    // The client of the broker shows whole messages: those of `returned_messages` even to an operator who wants it all.
+    let filter = EnvFilter::new(format!("poem=warn,lapin=error,{filter},lapin::returned_messages=off"));
     tracing_subscriber::registry().with(filter).with(layer)
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::parts::issuer::Events;
 use crate::parts::{Echo, Envoy, Issuer, Store, UserService, envoy, issuer};
 use crate::ports::Port;
 use crate::prepared::Programs;
@@ -34,6 +35,8 @@ pub struct Plan<'a> {
     pub behind: Behind,
     /// A cheap password hash, for tests alone.
     pub password_cost: Option<u8>,
+    /// Who is told what happens.
+    pub events: Option<Events>,
 }
 
 impl<'a> Plan<'a> {
@@ -44,7 +47,7 @@ impl<'a> Plan<'a> {
     pub fn for_test(dir: &'a Path, programs: &'a Programs) -> Result<Self> {
         let (gateway, issuer) = (Port::any()?, Port::any()?);
         let (store, behind) = (Store::Sqlite, Behind::Echo);
-        Ok(Self { dir, programs, gateway, issuer, store, behind, password_cost: Some(4) })
+        Ok(Self { dir, programs, gateway, issuer, store, behind, password_cost: Some(4), events: None })
     }
 }
 
@@ -89,6 +92,7 @@ impl Stack {
             public: plan.issuer,
             store: plan.store,
             password_cost: plan.password_cost,
+            events: plan.events.clone(),
         })?;
         drop(step);
 
@@ -101,6 +105,7 @@ impl Stack {
                     &plan.programs.user_service,
                     &dir("user-service")?,
                     log,
+                    plan.events.as_ref().map(|events| events.url.as_str()),
                 )?)
             }
         };

@@ -48,7 +48,74 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::context::RequestContext;
+    use crate::domain::email::Email;
+    use crate::domain::event::{Alert, Event, Report, UserUpdate};
+    use crate::domain::ids::{SessionId, UserId};
     use crate::domain::outbox::Channel;
+    use crate::domain::role::RoleName;
+    use crate::domain::user::{User, UserStatus};
+
+    /// One of each type, with as much in it as there can be, and some with as little.
+    fn one_of_each() -> Vec<Event> {
+        let (at, session) = (Timestamp::UNIX_EPOCH, SessionId::from(Uuid::from_u128(5)));
+        let roles = vec![RoleName::parse("user").unwrap()];
+        let user = User {
+            id: UserId::from(Uuid::from_u128(7)),
+            email: Email::parse("a@b.com").unwrap(),
+            email_verified: false,
+            username: None,
+            roles: roles.clone(),
+            status: UserStatus::Active,
+            epoch: 0,
+            created_at: at,
+            updated_at: at,
+        };
+        let full = UserUpdate {
+            email: Some("b@b.com".to_owned()),
+            email_verified: Some(true),
+            username: Some(None),
+            ..UserUpdate::roles(&roles)
+        };
+        let context = RequestContext::default();
+        let (address, user_agent) = (Some([127, 0, 0, 1].into()), Some("curl".to_owned()));
+        vec![
+            Event::UserCreated { user: Box::new(user) },
+            Event::UserUpdated(full),
+            Event::UserUpdated(UserUpdate::status(UserStatus::Suspended)),
+            Event::UserDeleted,
+            Event::UserLogin { session, address, user_agent: user_agent.clone() },
+            Event::UserLogin { session, address: None, user_agent: None },
+            Event::LoginFailed { reason: "wrong_password", address, user_agent },
+            Event::UserLocked { until: at },
+            Event::UserUnlocked,
+            Event::UserLogout { sessions: vec![session] },
+            Event::PasswordChanged,
+            Event::PasswordResetRequested { expires_at: at },
+            Event::EmailVerificationRequested { expires_at: at },
+            Event::SecurityAlert(Alert::refresh_token_reuse(session, &context)),
+        ]
+    }
+
+    #[test]
+    fn every_event_fits_its_published_schema() {
+        let events = one_of_each();
+        let kinds: std::collections::BTreeSet<_> = events.iter().map(Event::kind).collect();
+        assert_eq!(kinds, Event::KINDS.into_iter().collect(), "one of each");
+        let mut report = Report::new(Timestamp::UNIX_EPOCH, &RequestContext::default());
+        report.events = events;
+        for entry in report.outbox(UserId::from(Uuid::from_u128(7)), report.events.len() as u64) {
+            let file = format!("{}/../docs/events/{}.json", env!("CARGO_MANIFEST_DIR"), entry.kind);
+            let schema = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+            let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+            let mut event: Value =
+                serde_json::from_slice(&cloud_event(&entry, "http://localhost:8080").unwrap()).unwrap();
+            let mistakes: Vec<_> = validator.iter_errors(&event).map(|mistake| mistake.to_string()).collect();
+            assert!(mistakes.is_empty(), "{}: {mistakes:?}", entry.kind);
+            event["data"]["password"] = "hush".into();
+            assert!(!validator.is_valid(&event), "{} would let anything through", entry.kind);
+        }
+    }
 
     #[test]
     fn an_event_is_as_the_contract_says() {

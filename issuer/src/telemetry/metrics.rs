@@ -163,7 +163,7 @@ impl Metrics {
         registry.register_with_unit("outbox_age", "Age of the oldest that waits", Unit::Seconds, age);
         // From the start, so that an alert on them does not wait for the first.
         for outcome in ["published", "unroutable", "refused", "lost"] {
-            self.events.get_or_create(&[("outcome", outcome)]);
+            drop(self.events.get_or_create(&[("outcome", outcome)]));
         }
         for channel in ["events", "mail"] {
             self.outbox_is_old(channel, Duration::ZERO);

@@ -18,7 +18,9 @@ mod master_key;
 mod roles;
 /// Which store, and its ports.
 mod stores;
-/// What the store and the password pool tell the metrics.
+/// Telling the rest of the system, from start to end.
+pub mod telling;
+/// What the parts tell the metrics.
 mod watch;
 
 use std::net::SocketAddr;
@@ -31,6 +33,7 @@ use zeroize::Zeroizing;
 use self::listen::{Listeners, termination};
 pub use self::master_key::MasterKeyError;
 use self::stores::Stores;
+use self::telling::Telling;
 use crate::config::{Algorithm, Config, Password, Secret, Token};
 use crate::crypto::blinder::KeyedBlinder;
 use crate::crypto::keeper::RingKeeper;
@@ -69,6 +72,7 @@ pub struct App {
     /// What the listeners need.
     pub parts: Parts,
     ring: Arc<RingKeeper>,
+    telling: Arc<Telling>,
 }
 
 /// Why the issuer does not start; one sentence that says what to do next.
@@ -222,6 +226,8 @@ impl App {
             clock: clock.clone(),
         });
         let revocations = Arc::new(RevocationFeed::new(stores.revocations, clock.clone()));
+        let edges = (clock.clone(), random.clone());
+        let telling = Arc::new(Telling::new(config, stores.outbox, edges, metrics.clone()));
         let parts = Parts {
             register: register.clone(),
             registration_open: config.registration_open,
@@ -239,6 +245,7 @@ impl App {
             jwks: signer,
             issuer: config.token.issuer.clone(),
             store: stores.health,
+            delivery: telling.health.clone(),
             random,
             clock,
             metrics,
@@ -248,17 +255,19 @@ impl App {
             flows: TaskTracker::new(),
             draining: CancellationToken::new(),
         };
-        Ok(Self { register, parts, ring })
+        Ok(Self { register, parts, ring, telling })
     }
 
-    /// Answers requests until `end`, and keeps the key ring.
+    /// Answers requests until `end`, keeps the key ring, and tells what happens.
     ///
     /// # Errors
     /// When a listener breaks.
     pub async fn run(&self, listeners: Listeners, end: impl Future<Output = ()>) -> Result<(), StartError> {
         let keeping = tokio::spawn(keep_keys::keep(self.ring.clone(), self.parts.metrics.clone()));
+        let telling = self.telling.clone().start();
         let ended = listeners.run(&self.parts, end).await;
         keeping.abort();
+        telling.stop().await;
         ended
     }
 }

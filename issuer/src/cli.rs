@@ -8,6 +8,8 @@ mod export_users;
 mod import_users;
 /// `keys list`, `keys rotate` and `keys revoke`.
 mod keys;
+/// `outbox status` and `outbox replay`.
+mod outbox;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,8 +22,10 @@ use self::create_user::CreateUser;
 use self::export_users::ExportUsers;
 use self::import_users::ImportUsers;
 use self::keys::KeysCommand;
+use self::outbox::OutboxCommand;
 use crate::app::{self, StartError};
 use crate::config::Config;
+use crate::domain::ports::StoreError;
 use crate::telemetry;
 
 /// Registers users, logs them in, issues their tokens and publishes the keys that verify them.
@@ -45,6 +49,9 @@ enum Command {
     /// See and change the keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// See what waits to be told, and send it again.
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Administer users.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -87,6 +94,8 @@ enum Failure {
     Export(#[from] export_users::ExportError),
     #[error(transparent)]
     Keys(#[from] keys::KeysError),
+    #[error("the outbox does not answer: {}", telemetry::with_causes(.0))]
+    Outbox(#[from] StoreError),
 }
 
 impl Cli {
@@ -107,6 +116,7 @@ impl Cli {
                 Ok(())
             }
             Command::Keys(command) => keys::run(&config, command),
+            Command::Outbox(command) => outbox::run(&config, &command),
             Command::Users(UsersCommand::Create(user)) => create_user::run(&config, user),
             Command::Users(UsersCommand::Import(import)) => import_users::run(&config, import),
             Command::Users(UsersCommand::Export(export)) => export_users::run(&config, export),

@@ -15,6 +15,7 @@ mod settings;
 /// How one value is read.
 mod value;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use crate::crypto::master_key::MasterKey;
 use crate::domain::alert::Hours;
 use crate::domain::guard::Limits;
 use crate::domain::role::RoleName;
+use crate::events::broker::Broker;
 
 /// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
 pub struct Config {
@@ -36,6 +38,8 @@ pub struct Config {
     pub server: Server,
     /// `store.url`, and `keys.master_key` with it.
     pub store: Store,
+    /// `events.*`; none if nobody is to be told.
+    pub events: Option<Events>,
     /// `token.*`
     pub token: Token,
     /// `keys.rotate_every`
@@ -86,6 +90,14 @@ pub enum Store {
         /// Replicas have no file in common, so it has to be given to all of them.
         master_key: Arc<MasterKey>,
     },
+}
+
+/// Who is told what happens. Without `Debug`: the broker's URL holds a password.
+pub struct Events {
+    /// Where the broker is.
+    pub broker: Broker,
+    /// Types that somebody must have a queue for.
+    pub required: BTreeSet<String>,
 }
 
 /// What goes into tokens, and how long they live.
@@ -182,6 +194,7 @@ impl Config {
         read::refuse_later_keys(&mut settings);
         let server = read::server(&mut settings);
         let store = read::store(&mut settings);
+        let events = read::events(&mut settings);
         let token = read::token(&mut settings);
         let rotate_keys_every = read::rotate_keys_every(&mut settings);
         let password = read::password(&mut settings);
@@ -194,6 +207,7 @@ impl Config {
         Ok(Self {
             server,
             store,
+            events,
             token,
             rotate_keys_every,
             password,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::parts::issuer::Events;
 use crate::parts::{Echo, Envoy, Issuer, Store, UserService, envoy, issuer};
 use crate::ports::Port;
 use crate::prepared::Programs;
@@ -36,6 +37,8 @@ pub struct Plan<'a> {
     pub password_cost: Option<u8>,
     /// Further settings of the issuer: `section.key` and value.
     pub settings: &'a [(&'a str, &'a str)],
+    /// Who is told what happens.
+    pub events: Option<Events>,
 }
 
 impl<'a> Plan<'a> {
@@ -46,7 +49,17 @@ impl<'a> Plan<'a> {
     pub fn for_test(dir: &'a Path, programs: &'a Programs) -> Result<Self> {
         let (gateway, issuer) = (Port::any()?, Port::any()?);
         let (store, behind) = (Store::Sqlite, Behind::Echo);
-        Ok(Self { dir, programs, gateway, issuer, store, behind, password_cost: Some(4), settings: &[] })
+        Ok(Self {
+            dir,
+            programs,
+            gateway,
+            issuer,
+            store,
+            behind,
+            password_cost: Some(4),
+            settings: &[],
+            events: None,
+        })
     }
 }
 
@@ -92,6 +105,7 @@ impl Stack {
             store: plan.store,
             password_cost: plan.password_cost,
             settings: plan.settings,
+            events: plan.events.clone(),
         })?;
         drop(step);
 
@@ -104,6 +118,7 @@ impl Stack {
                     &plan.programs.user_service,
                     &dir("user-service")?,
                     log,
+                    plan.events.as_ref().map(|events| events.url.as_str()),
                 )?)
             }
         };

@@ -19,6 +19,9 @@ use crate::error::Error;
 pub(crate) struct Options {
     #[command(flatten)]
     toolchain: WasmToolchain,
+    /// Crash the issuer and the broker forty times as often, which takes the better part of an hour
+    #[arg(long)]
+    soak: bool,
     /// Handed to `cargo test --workspace`: filters, `-p PACKAGE`, or `-- --nocapture`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
@@ -54,6 +57,7 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
         .args(whole.then_some("--workspace"))
         .args(&options.args)
         .envs(prepared.to_env())
+        .envs(options.soak.then_some(("DOORWARD_TEST_SOAK", "1")))
         .status()
         .map_err(Error::io("run cargo test"))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))

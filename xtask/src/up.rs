@@ -7,6 +7,7 @@ use clap::Args;
 use doorward_tests::build::programs::{self, Beside, Ours};
 use doorward_tests::build::wasm;
 use doorward_tests::parts::Store;
+use doorward_tests::parts::issuer::Events;
 use doorward_tests::ports::Port;
 use doorward_tests::prepared::{Prepared, Programs};
 use doorward_tests::process::{Guard, Running};
@@ -124,6 +125,7 @@ fn start(
         behind: Behind::UserService,
         password_cost: None,
         settings: &[],
+        events: beneath.map(|beneath| Events { url: beneath.rabbitmq.url(), required: Vec::new() }),
     };
     Ok(Stack::start(plan, progress)?)
 }

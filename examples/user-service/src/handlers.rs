@@ -8,6 +8,7 @@ use poem::http::StatusCode;
 use poem::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 
+use crate::Source;
 use crate::body::Change;
 use crate::caller::Caller;
 use crate::problem::Problem;
@@ -38,11 +39,12 @@ pub(crate) async fn show(
     caller: Caller,
     Path(id): Path<String>,
     Data(profiles): Data<&Arc<Profiles>>,
+    Data(&source): Data<&Source>,
 ) -> Result<Json<Profile>, Problem> {
     let now = now();
     with(profiles, move |profiles| {
-        // Nobody announces new users to this service, so it makes a profile when its owner first comes by.
-        if id == caller.id {
+        // Where nobody announces new users, a profile is made when its owner first comes by.
+        if source == Source::Visits && id == caller.id {
             profiles.find_or_insert(&id, caller.email.as_deref(), now).map(Some)
         } else {
             profiles.find(&id)
@@ -58,11 +60,12 @@ pub(crate) async fn update(
     caller: Caller,
     Path(id): Path<String>,
     Data(profiles): Data<&Arc<Profiles>>,
+    Data(&source): Data<&Source>,
     change: Change,
 ) -> Result<Json<Profile>, Problem> {
     let now = now();
     with(profiles, move |profiles| {
-        if id == caller.id {
+        if source == Source::Visits && id == caller.id {
             profiles.find_or_insert(&id, caller.email.as_deref(), now)?;
         }
         profiles.update(&id, &change, now)

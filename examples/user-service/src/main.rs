@@ -12,6 +12,8 @@ use clap::Parser;
 use poem::listener::TcpListener;
 use poem::{EndpointExt as _, Route, Server, get};
 
+/// What the issuer announces: users who come, change and go.
+mod announcements;
 /// A change of a profile, as a body brings it.
 mod body;
 /// Who is calling, as the gateway says.
@@ -34,13 +36,32 @@ struct Options {
     /// The database file
     #[arg(long, default_value = "data/profiles.db")]
     database: PathBuf,
+    /// The broker that announces users; without one, a profile is made when its owner first comes by
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    amqp: Option<String>,
+}
+
+/// Where profiles come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// From the issuer's announcements.
+    Announcements,
+    /// From the headers of those who come by.
+    Visits,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
     match Profiles::open(&options.database) {
-        Ok(profiles) => serve(options.listen, profiles).await,
+        Ok(profiles) => {
+            let profiles = Arc::new(profiles);
+            let source = if options.amqp.is_some() { Source::Announcements } else { Source::Visits };
+            if let Some(url) = options.amqp {
+                tokio::spawn(announcements::follow(url, Arc::clone(&profiles)));
+            }
+            serve(options.listen, profiles, source).await
+        }
         Err(failure) => {
             eprintln!("error: cannot open {}: {failure}", options.database.display());
             ExitCode::FAILURE
@@ -48,11 +69,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(listen: SocketAddr, profiles: Profiles) -> ExitCode {
+async fn serve(listen: SocketAddr, profiles: Arc<Profiles>, source: Source) -> ExitCode {
     let routes = Route::new()
         .at("/users", get(handlers::list))
         .at("/users/:id", get(handlers::show).put(handlers::update).delete(handlers::remove))
-        .data(Arc::new(profiles))
+        .data(profiles)
+        .data(source)
         .around(problem::told);
     eprintln!("listening on {listen}");
     match Server::new(TcpListener::bind(listen)).run(routes).await {

@@ -2,12 +2,17 @@
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 
+use crate::announcements::Announcement;
 use crate::body::Change;
+
+/// How long announcements are remembered: longer than the issuer can repeat one.
+const HEARD_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// What is known of a user beside his account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,13 +53,47 @@ impl Profiles {
             "CREATE TABLE IF NOT EXISTS profiles (
                 id TEXT PRIMARY KEY, name TEXT, email TEXT, bio TEXT,
                 created_at TEXT NOT NULL, updated_at TEXT NOT NULL
-            ) STRICT, WITHOUT ROWID",
+            ) STRICT, WITHOUT ROWID;
+            CREATE TABLE IF NOT EXISTS heard (
+                id TEXT PRIMARY KEY, at INTEGER NOT NULL
+            ) STRICT, WITHOUT ROWID;
+            CREATE INDEX IF NOT EXISTS heard_at ON heard (at)",
         )?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 
     pub(crate) fn find(&self, id: &str) -> rusqlite::Result<Option<Profile>> {
         find(&self.lock(), id)
+    }
+
+    /// Does what the issuer announces, once: announcements may come twice.
+    pub(crate) fn apply(&self, announcement: &Announcement) -> rusqlite::Result<()> {
+        let Announcement { id, kind, subject, time, data } = announcement;
+        let (now, kept) = (time.as_second(), HEARD_KEPT.as_secs().cast_signed());
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        if transaction
+            .execute("INSERT INTO heard VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![id, now])?
+            == 0
+        {
+            return Ok(());
+        }
+        transaction.execute("DELETE FROM heard WHERE at < ?1", [now - kept])?;
+        let at = time.to_string();
+        match kind.as_str() {
+            "user.created" => transaction.execute(
+                "INSERT INTO profiles (id, name, email, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)
+                 ON CONFLICT DO NOTHING",
+                params![subject, data.username, data.email, at],
+            )?,
+            "user.updated" => transaction.execute(
+                "UPDATE profiles SET email = coalesce(?2, email), updated_at = ?3 WHERE id = ?1",
+                params![subject, data.email, at],
+            )?,
+            "user.deleted" => transaction.execute("DELETE FROM profiles WHERE id = ?1", [subject])?,
+            _ => 0,
+        };
+        transaction.commit()
     }
 
     /// The profile of this user, made now if there is none.
@@ -144,6 +183,27 @@ mod tests {
         assert_eq!((changed.name.as_deref(), changed.email.as_deref()), (Some("Ada"), Some("a@b.com")));
         assert_eq!(changed.updated_at, "1970-01-01T00:01:00Z");
         assert_eq!(profiles.find_or_insert("a", None, late).unwrap(), changed);
+    }
+
+    #[test]
+    fn an_announcement_that_comes_twice_is_heard_once() {
+        let profiles = profiles();
+        let announce = |id: &str, kind: &str, email: &str| {
+            let event = serde_json::json!({
+                "id": id, "type": kind, "subject": "a", "time": "1970-01-01T00:01:00Z",
+                "data": { "email": email, "username": "ada" },
+            });
+            profiles.apply(&serde_json::from_value(event).unwrap()).unwrap();
+        };
+        announce("1", "user.created", "a@b.com");
+        announce("2", "user.updated", "ada@b.com");
+        announce("1", "user.created", "a@b.com");
+        announce("2", "user.updated", "old@b.com");
+        let profile = profiles.find("a").unwrap().unwrap();
+        assert_eq!((profile.name.as_deref(), profile.email.as_deref()), (Some("ada"), Some("ada@b.com")));
+        announce("3", "user.deleted", "");
+        announce("1", "user.created", "a@b.com");
+        assert_eq!(profiles.find("a").unwrap(), None, "and does not come back");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
 use crate::crypto::pool::PoolWatch;
+use crate::domain::outbox::{Channel, EntryState, OutboxStatus};
+use crate::events::keeper::OutboxWatch;
+use crate::events::relay::RelayWatch;
 use crate::store::watched::StoreWatch;
 use crate::telemetry::metrics::Metrics;
 
@@ -11,6 +14,22 @@ impl PoolWatch for Metrics {
 
     fn begins_after(&self, wait: Duration) {
         self.password_waited(wait);
+    }
+}
+
+impl RelayWatch for Metrics {
+    fn tried(&self, outcome: &'static str, age: Duration) {
+        self.event_tried(outcome, age);
+    }
+}
+
+impl OutboxWatch for Metrics {
+    fn outbox(&self, channel: Channel, status: &OutboxStatus, age: Duration) {
+        let channel = channel.as_str();
+        self.outbox_length(channel, EntryState::Waiting.as_str(), status.waiting);
+        self.outbox_length(channel, EntryState::Unroutable.as_str(), status.unroutable);
+        self.outbox_length(channel, EntryState::Parked.as_str(), status.parked);
+        self.outbox_is_old(channel, age);
     }
 }
 

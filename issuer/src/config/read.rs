@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,17 +7,19 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::Settings;
-use super::{Algorithm, Password, Secret, Server, Store, Telemetry, Token};
+use super::{Algorithm, Events, Password, Secret, Server, Store, Telemetry, Token};
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::DEFAULT_COST;
 use crate::crypto::signer::MIN_SHARED_SECRET;
+use crate::domain::event::Event;
 use crate::domain::password::COSTS;
 use crate::domain::policy::{DEFAULT_MIN_LENGTH, DEFAULT_MIN_SCORE};
 use crate::domain::role::RoleName;
+use crate::events::broker::Broker;
 
 /// Keys of the contract that need a part which this version does not have.
 pub(super) fn refuse_later_keys(settings: &mut Settings) {
-    settings.refuse("events", "publishing events");
+    settings.refuse_if_on("events.mail_exchange", "publishing mail jobs");
     settings.refuse("mail", "sending mail");
     settings.refuse_if_on("registration.confirm_email", "confirming e-mail addresses");
     settings.refuse_if_on("login.require_verified_email", "verifying e-mail addresses");
@@ -68,6 +71,21 @@ fn master_key(settings: &mut Settings) -> Option<Arc<MasterKey>> {
         settings.mistake(MASTER_KEY, &error.to_string());
     }
     key.ok().map(Arc::new)
+}
+
+pub(super) fn events(settings: &mut Settings) -> Option<Events> {
+    const REQUIRED: &str = "events.required";
+    let url = settings.take_secret("events.url");
+    let required: BTreeSet<String> = settings.take(REQUIRED, Vec::new()).into_iter().collect();
+    for unknown in required.iter().filter(|name| !Event::KINDS.contains(&name.as_str())) {
+        settings.mistake(REQUIRED, &format!("names {unknown:?}; the types are {}", Event::KINDS.join(", ")));
+    }
+    if url.is_none() && !required.is_empty() {
+        settings.mistake(REQUIRED, "needs events.url");
+    }
+    let broker = Broker::parse(url?.expose());
+    let broker = broker.map_err(|error| settings.mistake("events.url", &error.to_string())).ok()?;
+    Some(Events { broker, required })
 }
 
 pub(super) fn token(settings: &mut Settings) -> Token {

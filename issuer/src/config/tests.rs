@@ -153,12 +153,31 @@ fn variables_of_the_neighbours_are_left_alone() {
 #[test]
 fn keys_of_a_later_version_are_refused_with_a_sentence() {
     assert_eq!(
-        mistake("[events]\nurl = 'amqp://localhost'", &[]),
-        "events.url: publishing events is not part of this version; remove the key"
+        mistake("[mail]\nfrom = 'a@b.com'", &[]),
+        "mail.from: sending mail is not part of this version; remove the key"
     );
-    assert!(mistake("[mail]\nfrom = 'a@b.com'", &[]).contains("is not part of this version"));
     assert!(mistake("[login]\nrequire_verified_email = true", &[]).contains("is not part of this version"));
     read("[login]\nrequire_verified_email = false", &[]).unwrap();
+}
+
+#[test]
+fn a_broker_is_named_by_its_url_alone() {
+    let config = read("[events]\nurl = 'amqp://door:s3cret@mq/'\nrequired = ['user.created']", &[]).unwrap();
+    assert_eq!(config.events.unwrap().required.into_iter().collect::<Vec<_>>(), ["user.created"]);
+    assert!(read("", &[]).unwrap().events.is_none());
+    for (file, words) in [
+        ("[events]\nurl = 'mq.example.test'", "events.url: must be amqp://"),
+        ("[events]\nrequired = ['user.created']", "events.required: needs events.url"),
+        (
+            "[events]\nurl = 'amqp://mq/'\nrequired = ['user.made']",
+            "events.required: names \"user.made\"; the types are user.created, user.updated",
+        ),
+    ] {
+        let mistake = mistake(file, &[]);
+        assert!(mistake.starts_with(words), "{mistake}");
+    }
+    let secret = read("", &[("DOORWARD_EVENTS__URL", "amqp://door:s3cret@mq/")]).unwrap();
+    assert!(secret.effective().iter().all(|(_, value)| !value.contains("s3cret")));
 }
 
 #[test]

@@ -191,6 +191,22 @@ impl Report {
 }
 
 impl Event {
+    /// All types.
+    pub const KINDS: [&str; 12] = [
+        "user.created",
+        "user.updated",
+        "user.deleted",
+        "user.login",
+        "user.login.failed",
+        "user.locked",
+        "user.unlocked",
+        "user.logout",
+        "password.changed",
+        "password.reset.requested",
+        "email.verification.requested",
+        "security.alert",
+    ];
+
     /// The type, on the wire and in the store.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -126,6 +126,42 @@ pub struct OutboxStatus {
     pub parked: u64,
 }
 
+/// How telling the rest of the system goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The way to the broker.
+    pub link: Link,
+    /// Events that were given up.
+    pub parked: u64,
+}
+
+/// The way to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// There is none: nobody is to be told.
+    Off,
+    /// It takes what we send.
+    Ok,
+    /// It is short of memory or disk, and takes nothing.
+    Blocked,
+    /// It is away.
+    Unavailable,
+}
+
+impl Delivery {
+    /// In one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self.link {
+            Link::Off => "off",
+            Link::Ok if self.parked > 0 => "parked",
+            Link::Ok => "ok",
+            Link::Blocked => "blocked",
+            Link::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// An entry that did not leave, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Troubled {
@@ -154,6 +190,20 @@ pub struct Replay {
 pub const KEPT_DONE: std::time::Duration = std::time::Duration::from_hours(24);
 /// How long what nobody wanted is kept.
 pub const KEPT_UNROUTABLE: std::time::Duration = std::time::Duration::from_hours(7 * 24);
+/// What a sweep removes, and how old it has to be.
+#[must_use]
+pub fn swept(unheard: bool) -> Vec<(Channel, EntryState, std::time::Duration)> {
+    let mut swept = Vec::new();
+    for channel in [Channel::Events, Channel::Mail] {
+        swept.push((channel, EntryState::Done, KEPT_DONE));
+        swept.push((channel, EntryState::Unroutable, KEPT_UNROUTABLE));
+    }
+    if unheard {
+        swept.push((Channel::Events, EntryState::Waiting, KEPT_DONE));
+    }
+    swept
+}
+
 /// How long what waits behind a parked entry is left alone. A replay ends that at once.
 const PARKED_PAUSE: std::time::Duration = std::time::Duration::from_hours(1);
 

@@ -317,11 +317,12 @@ pub trait Outbox: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Removes what was kept long enough.
+    /// Removes what was kept long enough: and, if they are `unheard` because nobody is there to be told, also events
+    /// that wait, once they are as old.
     ///
     /// # Errors
     /// When the store cannot answer.
-    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+    async fn sweep(&self, now: Timestamp, unheard: bool) -> Result<(), StoreError>;
 
     /// How the outbox is doing.
     ///

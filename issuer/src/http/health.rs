@@ -2,13 +2,16 @@ use std::sync::Arc;
 
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use tokio::sync::watch;
 
+use crate::domain::outbox::Delivery;
 use crate::domain::ports::StoreHealth;
 use crate::telemetry::with_causes;
 
 /// Whether the issuer can do its work.
 pub(super) struct HealthApi {
     pub(super) store: Arc<dyn StoreHealth>,
+    pub(super) delivery: watch::Receiver<Delivery>,
 }
 
 #[OpenApi]
@@ -16,17 +19,18 @@ impl HealthApi {
     /// Is all well
     #[oai(path = "/health", method = "get", operation_id = "health")]
     async fn health(&self) -> HealthAnswer {
-        health(&*self.store).await
+        health(&*self.store, &self.delivery).await
     }
 }
 
-/// The state of the parts.
-pub(super) async fn health(store: &dyn StoreHealth) -> HealthAnswer {
+/// The state of the parts. Events wait for their broker safely, so it takes nothing from the issuer's own health.
+pub(super) async fn health(store: &dyn StoreHealth, delivery: &watch::Receiver<Delivery>) -> HealthAnswer {
+    let events = delivery.borrow().as_str();
     match store.ping().await {
-        Ok(()) => HealthAnswer::Well(Json(Health::new("ok"))),
+        Ok(()) => HealthAnswer::Well(Json(Health::new("ok", events))),
         Err(error) => {
             tracing::warn!(cause = with_causes(&error), "the store does not answer");
-            HealthAnswer::Unwell(Json(Health::new("unavailable")))
+            HealthAnswer::Unwell(Json(Health::new("unavailable", events)))
         }
     }
 }
@@ -47,12 +51,13 @@ pub(super) struct Health {
     status: String,
     /// `ok` or `unavailable`.
     store: String,
-    /// Always `off`: this version publishes none.
+    /// `ok`; `off` when none is configured to be told; `unavailable` when the broker is away and `blocked` when it is short of
+    /// memory or disk, and events wait; `parked` when some were given up.
     events: String,
 }
 
 impl Health {
-    fn new(store: &str) -> Self {
-        Self { status: store.to_owned(), store: store.to_owned(), events: "off".to_owned() }
+    fn new(store: &str, events: &str) -> Self {
+        Self { status: store.to_owned(), store: store.to_owned(), events: events.to_owned() }
     }
 }

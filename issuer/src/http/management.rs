@@ -4,6 +4,7 @@ use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result, web};
 use serde_json::json;
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::bearer::credential;
@@ -11,6 +12,7 @@ use super::health::health;
 use super::problem::Problem;
 use super::reason::Reason;
 use crate::config::Secret;
+use crate::domain::outbox::Delivery;
 use crate::domain::ports::StoreHealth;
 
 /// `/health/live`: the process runs and answers. Says nothing about the store: a restart would not mend that.
@@ -22,6 +24,7 @@ pub(super) fn live() -> impl Endpoint {
 /// Keys need no look: without them the listeners do not open.
 pub(super) struct Ready {
     pub(super) store: Arc<dyn StoreHealth>,
+    pub(super) delivery: watch::Receiver<Delivery>,
     pub(super) draining: CancellationToken,
 }
 
@@ -33,7 +36,7 @@ impl Endpoint for Ready {
             let body = web::Json(json!({"status": "draining"}));
             return Ok(body.with_status(poem::http::StatusCode::SERVICE_UNAVAILABLE).into_response());
         }
-        Ok(health(&*self.store).await.into_response())
+        Ok(health(&*self.store, &self.delivery).await.into_response())
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Route, get};
 use poem_openapi::{OpenApi, OpenApiService};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,7 @@ use crate::domain::change_password::ChangePassword;
 use crate::domain::clock::{Clock, Random};
 use crate::domain::login::Login;
 use crate::domain::login_history::ReadHistory;
+use crate::domain::outbox::Delivery;
 use crate::domain::own_sessions::OwnSessions;
 use crate::domain::ports::{Jwks, KeyAges, StoreHealth};
 use crate::domain::read_alerts::ReadAlerts;
@@ -75,6 +77,8 @@ pub struct Parts {
     pub issuer: String,
     /// Whether the store answers.
     pub store: Arc<dyn StoreHealth>,
+    /// How telling the rest of the system goes.
+    pub delivery: watch::Receiver<Delivery>,
     /// For request ids.
     pub random: Arc<dyn Random>,
     /// For the age of keys.
@@ -159,7 +163,7 @@ impl Parts {
         };
         let audit = AdminAuditApi { audit: self.read_audit.clone() };
         let keys = KeysApi { jwks: self.jwks.clone() };
-        let health = HealthApi { store: self.store.clone() };
+        let health = HealthApi { store: self.store.clone(), delivery: self.delivery.clone() };
         let metadata = MetadataApi { issuer: self.issuer.clone() };
         let operations: Operations =
             (auth, sessions, history, password, users, roles, audit, watch, keys, metadata, health);
@@ -167,7 +171,11 @@ impl Parts {
     }
 
     fn management_pages(&self) -> [Page; 4] {
-        let ready = Ready { store: self.store.clone(), draining: self.draining.clone() };
+        let ready = Ready {
+            store: self.store.clone(),
+            delivery: self.delivery.clone(),
+            draining: self.draining.clone(),
+        };
         let feed = Feed { feed: self.revocations.clone(), draining: self.draining.clone() };
         let scrape = Scrape {
             metrics: self.metrics.clone(),

@@ -148,7 +148,7 @@ pass_on!("outbox" as Outbox {
     fn of_user(&self, user: UserId) -> Result<Vec<OutboxEntry>, StoreError>;
     fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError>;
     fn settle(&self, claimed: &Claimed, fates: &[(Uuid, Fate)], now: Timestamp) -> Result<(), StoreError>;
-    fn sweep(&self, now: Timestamp) -> Result<(), StoreError>;
+    fn sweep(&self, now: Timestamp, unheard: bool) -> Result<(), StoreError>;
     fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError>;
     fn troubled(&self, channel: Channel, limit: u32) -> Result<Vec<Troubled>, StoreError>;
     fn replay(&self, which: &Replay, now: Timestamp) -> Result<u64, StoreError>;

@@ -24,6 +24,10 @@ pub struct Metrics {
     store: Family<Label, Histogram, fn() -> Histogram>,
     key_age: Family<Label, Gauge<f64, AtomicU64>>,
     key_ring_looks: Family<Label, Counter>,
+    events: Family<Label, Counter>,
+    event_delay: Histogram,
+    outbox: Family<[(&'static str, &'static str); 2], Gauge>,
+    outbox_age: Family<Label, Gauge<f64, AtomicU64>>,
 }
 
 /// The media type of [`Metrics::text`].
@@ -47,8 +51,13 @@ impl Metrics {
             store: Family::new_with_constructor(|| Histogram::new(STORE)),
             key_age: Family::default(),
             key_ring_looks: Family::default(),
+            events: Family::default(),
+            event_delay: Histogram::new(EVENT_DELAY),
+            outbox: Family::default(),
+            outbox_age: Family::default(),
         };
         metrics.register();
+        metrics.register_outbox();
         metrics
     }
 
@@ -107,6 +116,25 @@ impl Metrics {
         self.key_ring_looks.get_or_create(&[("outcome", outcome)]).inc();
     }
 
+    /// An event was tried, so long after it happened.
+    pub fn event_tried(&self, outcome: &'static str, age: Duration) {
+        self.events.get_or_create(&[("outcome", outcome)]).inc();
+        if outcome == "published" {
+            self.event_delay.observe(age.as_secs_f64());
+        }
+    }
+
+    /// So many entries of the outbox are in that state.
+    pub fn outbox_length(&self, channel: &'static str, state: &'static str, number: u64) {
+        let labels = [("channel", channel), ("state", state)];
+        self.outbox.get_or_create(&labels).set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// The oldest that waits has waited so long.
+    pub fn outbox_is_old(&self, channel: &'static str, age: Duration) {
+        self.outbox_age.get_or_create(&[("channel", channel)]).set(age.as_secs_f64());
+    }
+
     /// All of it, in the text form that Prometheus reads (OpenMetrics 1.0).
     #[must_use]
     pub fn text(&self) -> String {
@@ -132,6 +160,26 @@ impl Metrics {
         let key_age = self.key_age.clone();
         registry.register_with_unit("key_age", "Age of the newest key", Unit::Seconds, key_age);
     }
+
+    fn register_outbox(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("events", "Events tried, by outcome", self.events.clone());
+        registry.register("outbox_length", "Entries of the outbox", self.outbox.clone());
+        let delay = self.event_delay.clone();
+        registry.register_with_unit("event_delay", "From an event to its confirm", Unit::Seconds, delay);
+        let age = self.outbox_age.clone();
+        registry.register_with_unit("outbox_age", "Age of the oldest that waits", Unit::Seconds, age);
+        // From the start, so that an alert on them does not wait for the first.
+        for outcome in ["published", "unroutable", "refused", "lost"] {
+            drop(self.events.get_or_create(&[("outcome", outcome)]));
+        }
+        for channel in ["events", "mail"] {
+            self.outbox_is_old(channel, Duration::ZERO);
+            for state in ["waiting", "unroutable", "parked"] {
+                self.outbox_length(channel, state, 0);
+            }
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -142,6 +190,8 @@ impl Default for Metrics {
 
 /// From a free thread to the pool's deadline.
 const PASSWORD_WAIT: [f64; 9] = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// From a broker beside us to one that was away for a while.
+const EVENT_DELAY: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0, 600.0];
 /// From a row in memory to the adapters' own deadline.
 const STORE: [f64; 11] = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 3.0];
 

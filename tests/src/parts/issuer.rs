@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{fmt, io::Write as _};
 
+use nix::sys::signal::Signal;
+
 use crate::http::Client;
 use crate::ports::Port;
 use crate::process::{Launch, Running};
@@ -50,6 +52,23 @@ pub struct Setup<'a> {
     pub password_cost: Option<u8>,
     /// Further settings: `section.key` and value.
     pub settings: &'a [(&'a str, &'a str)],
+    /// Who is told what happens.
+    pub events: Option<Events>,
+}
+
+/// Who is told what happens.
+#[derive(Clone)]
+pub struct Events {
+    /// The broker.
+    pub url: String,
+    /// Types that somebody must have a queue for.
+    pub required: Vec<String>,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
 }
 
 /// A running issuer.
@@ -59,6 +78,7 @@ pub struct Issuer {
     pub process: Running,
     binary: PathBuf,
     config: PathBuf,
+    settings: Vec<(String, String)>,
     public: Port,
     management: Port,
 }
@@ -72,18 +92,46 @@ impl Issuer {
         let management = Port::any()?;
         let config = setup.dir.join("issuer.toml");
         files::write_private(&config, configuration(&setup, management.number()).as_bytes())?;
-        let launch = Launch::new("the issuer", setup.binary, setup.log);
-        let launch = setup.settings.iter().fold(launch, |launch, (key, value)| {
-            launch.env(&format!("DOORWARD_{}", key.replace('.', "__").to_uppercase()), value)
-        });
-        let process = launch.args(["--config"]).args([&config]).args(["serve"]).start()?;
+        let settings: Vec<_> = setup.settings.iter().map(|(key, value)| (variable(key), (*value).into())).collect();
+        let process = launch(setup.binary, &config, &settings, setup.log)?;
         let binary = setup.binary.to_owned();
-        let mut issuer = Self { process, binary, config, public: setup.public, management };
-        let client = Client::new(&issuer.public.url());
-        issuer.process.ready(Duration::from_secs(30), || {
+        let mut issuer = Self { process, binary, config, settings, public: setup.public, management };
+        issuer.wait_until_healthy()?;
+        Ok(issuer)
+    }
+
+    /// Kills it, in the middle of whatever it does, and starts it again on the same data and ports.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries the end of its log.
+    pub fn crash(&mut self) -> Result<()> {
+        self.process.signal(Signal::SIGKILL)?;
+        self.process.ended(Duration::from_secs(10))?;
+        self.process = launch(&self.binary, &self.config, &self.settings, self.process.log().to_owned())?;
+        self.wait_until_healthy()
+    }
+
+    fn wait_until_healthy(&mut self) -> Result<()> {
+        let client = Client::new(&self.public.url());
+        self.process.ready(Duration::from_secs(30), || {
             client.get("/health").ok().filter(|reply| reply.status == 200)
         })?;
-        Ok(issuer)
+        Ok(())
+    }
+
+    /// What its command line answers, as JSON.
+    ///
+    /// # Errors
+    /// With the issuer's own words when it refuses.
+    pub fn ask(&self, args: &[&str]) -> Result<serde_json::Value> {
+        let mut command = Command::new(&self.binary);
+        crate::process::without_own_settings(&mut command);
+        let output = command.arg("--config").arg(&self.config).args(args).output();
+        let output = output.map_err(Error::io("run the issuer's command line"))?;
+        serde_json::from_slice(&output.stdout).map_err(|_| {
+            let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Error::Command { command: format!("doorward-issuer {}", args.join(" ")), reason }
+        })
     }
 
     /// The public listener, which is also the `iss` of its tokens.
@@ -138,6 +186,17 @@ pub fn token_issuer(port: u16) -> String {
     format!("http://localhost:{port}")
 }
 
+fn launch(binary: &Path, config: &Path, settings: &[(String, String)], log: PathBuf) -> Result<Running> {
+    let launch = Launch::new("the issuer", binary, log);
+    let launch = settings.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+    launch.args(["--config"]).args([config]).args(["serve"]).start()
+}
+
+/// The variable that overrides a setting.
+fn variable(key: &str) -> String {
+    format!("DOORWARD_{}", key.replace('.', "__").to_uppercase())
+}
+
 fn configuration(setup: &Setup<'_>, management: u16) -> String {
     let public = setup.public.number();
     let issuer = token_issuer(public);
@@ -158,6 +217,9 @@ fn configuration(setup: &Setup<'_>, management: u16) -> String {
     });
     if let Some(cost) = setup.password_cost {
         text.push_str(&format!("\n[password]\ncost = {cost}\n"));
+    }
+    if let Some(events) = &setup.events {
+        text.push_str(&format!("\n[events]\nurl = \"{}\"\nrequired = {:?}\n", events.url, events.required));
     }
     text
 }

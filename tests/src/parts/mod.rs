@@ -8,6 +8,8 @@ pub mod envoy;
 pub mod issuer;
 /// A server of public keys that does as it is told: answers, fails, or lets wait.
 pub mod key_server;
+/// A program that hears what the issuer tells.
+pub mod listener;
 /// MongoDB as a replica set of one.
 pub mod mongod;
 /// RabbitMQ in a directory of its own.
@@ -19,6 +21,7 @@ pub use echo::{Echo, Received};
 pub use envoy::Envoy;
 pub use issuer::{Issuer, Store};
 pub use key_server::{Answer, KeyServer};
+pub use listener::{Heard, Listener, QueueKind};
 pub use mongod::Mongod;
 pub use rabbitmq::Rabbitmq;
 pub use user_service::UserService;

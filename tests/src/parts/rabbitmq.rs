@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
+use crate::certificate::Certificate;
 use crate::ports::Port;
 use crate::process::{Launch, Running};
 use crate::tools::rabbitmq::RabbitmqTools;
@@ -16,11 +18,23 @@ use crate::{Error, Result, files, random};
 pub struct Rabbitmq {
     /// The broker's process.
     pub process: Running,
-    port: Port,
+    place: Place,
     // Dropped after the broker, which tells it good-bye.
     _epmd: Running,
-    _epmd_port: Port,
-    _dist_port: Port,
+}
+
+/// What a broker comes back to when it is started again.
+#[derive(Debug)]
+struct Place {
+    tools: RabbitmqTools,
+    dir: PathBuf,
+    log: PathBuf,
+    node: String,
+    port: Port,
+    tls_port: Port,
+    epmd_port: Port,
+    dist_port: Port,
+    certificate: Certificate,
 }
 
 impl Rabbitmq {
@@ -29,40 +43,105 @@ impl Rabbitmq {
     /// # Errors
     /// When it does not start; the error carries the end of its log.
     pub fn start(tools: &RabbitmqTools, dir: &Path, log: PathBuf) -> Result<Self> {
-        let (port, epmd_port, dist_port) = (Port::any()?, Port::any()?, Port::any()?);
-        let epmd_number = epmd_port.number().to_string();
+        let place = Place {
+            tools: tools.clone(),
+            dir: dir.to_owned(),
+            log,
+            node: node_name(dir)?,
+            port: Port::any()?,
+            tls_port: Port::any()?,
+            epmd_port: Port::any()?,
+            dist_port: Port::any()?,
+            certificate: Certificate::make(&dir.join("tls"))?,
+        };
         // Left to itself the broker starts a port mapper that outlives it. This one is ours.
-        let mut epmd = Launch::new("epmd", &tools.epmd, log.with_extension("epmd.log"))
-            .args(["-port", &epmd_number, "-address", "127.0.0.1"])
+        let epmd_port = place.epmd_port.number();
+        let mut epmd = Launch::new("epmd", &tools.epmd, place.log.with_extension("epmd.log"))
+            .args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"])
             .start()?;
-        let epmd_address = (Ipv4Addr::LOCALHOST, epmd_port.number());
-        epmd.ready(Duration::from_secs(10), || TcpStream::connect(epmd_address).ok())?;
+        epmd.ready(Duration::from_secs(10), || TcpStream::connect((Ipv4Addr::LOCALHOST, epmd_port)).ok())?;
+        place.write_configuration()?;
+        Ok(Self { process: place.launch()?, place, _epmd: epmd })
+    }
 
-        let configuration = dir.join("rabbitmq.conf");
-        let listeners = format!("listeners.tcp.1 = 127.0.0.1:{}\n", port.number());
-        files::write_private(&configuration, listeners.as_bytes())?;
-        let plugins = dir.join("enabled_plugins");
-        files::write_private(&plugins, b"[].\n")?;
-        let mut process = Launch::new("RabbitMQ", &tools.server, log)
-            .env("HOME", dir)
-            .env("ERL_EPMD_PORT", &epmd_number)
-            .env("RABBITMQ_NODENAME", node_name(dir)?)
-            .env("RABBITMQ_NODE_PORT", port.number().to_string())
-            .env("RABBITMQ_DIST_PORT", dist_port.number().to_string())
-            .env("RABBITMQ_CONFIG_FILE", &configuration)
-            .env("RABBITMQ_MNESIA_BASE", dir.join("data"))
-            .env("RABBITMQ_LOG_BASE", dir.join("log"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", &plugins)
-            .env("RABBITMQ_PID_FILE", dir.join("pid"))
-            .start()?;
-        process.ready(Duration::from_secs(90), || speaks_amqp(port.number()).ok())?;
-        Ok(Self { process, port, _epmd: epmd, _epmd_port: epmd_port, _dist_port: dist_port })
+    /// Stops it. Its data stays.
+    pub fn stop(&mut self) {
+        self.process.stop();
+    }
+
+    /// Starts it again after a [`stop`](Self::stop), on the same ports.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries the end of its log.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = self.place.launch()?;
+        Ok(())
     }
 
     /// The broker's address, with the account that may connect from this machine alone.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port.number())
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.place.port.number())
+    }
+
+    /// The same with TLS, and with the authority to trust.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        let (port, authority) = (self.place.tls_port.number(), self.place.certificate.chain.display());
+        format!("amqps://guest:guest@localhost:{port}/%2f?cacertfile={authority}")
+    }
+
+    /// Tells the broker what to do, as its operator.
+    ///
+    /// # Errors
+    /// With the broker's own words when it refuses.
+    pub fn control(&self, args: &[&str]) -> Result<()> {
+        let Place { tools, dir, node, epmd_port, .. } = &self.place;
+        let mut command = Command::new(&tools.control);
+        command.args(["--node", node, "--quiet"]).args(args);
+        command.env("HOME", dir).env("ERL_EPMD_PORT", epmd_port.number().to_string());
+        let output = command.output().map_err(Error::io("run rabbitmqctl"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Error::Command { command: format!("rabbitmqctl {}", args.join(" ")), reason })
+    }
+}
+
+impl Place {
+    fn write_configuration(&self) -> Result<()> {
+        let (chain, key) = (self.certificate.chain.display(), self.certificate.key.display());
+        let (port, tls_port) = (self.port.number(), self.tls_port.number());
+        let text = format!(
+            "listeners.tcp.1 = 127.0.0.1:{port}\n\
+             listeners.ssl.1 = 127.0.0.1:{tls_port}\n\
+             ssl_options.cacertfile = {chain}\n\
+             ssl_options.certfile = {chain}\n\
+             ssl_options.keyfile = {key}\n\
+             ssl_options.verify = verify_none\n\
+             ssl_options.fail_if_no_peer_cert = false\n"
+        );
+        files::write_private(&self.dir.join("rabbitmq.conf"), text.as_bytes())?;
+        files::write_private(&self.dir.join("enabled_plugins"), b"[].\n")
+    }
+
+    fn launch(&self) -> Result<Running> {
+        let dir = &self.dir;
+        let mut process = Launch::new("RabbitMQ", &self.tools.server, self.log.clone())
+            .env("HOME", dir)
+            .env("ERL_EPMD_PORT", self.epmd_port.number().to_string())
+            .env("RABBITMQ_NODENAME", &self.node)
+            .env("RABBITMQ_NODE_PORT", self.port.number().to_string())
+            .env("RABBITMQ_DIST_PORT", self.dist_port.number().to_string())
+            .env("RABBITMQ_CONFIG_FILE", dir.join("rabbitmq.conf"))
+            .env("RABBITMQ_MNESIA_BASE", dir.join("data"))
+            .env("RABBITMQ_LOG_BASE", dir.join("log"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("enabled_plugins"))
+            .env("RABBITMQ_PID_FILE", dir.join("pid"))
+            .start()?;
+        process.ready(Duration::from_secs(90), || speaks_amqp(self.port.number()).ok())?;
+        Ok(process)
     }
 }
 
@@ -105,7 +184,8 @@ mod tests {
         let tools = tools::rabbitmq::find(Progress::Silent).unwrap();
         let workdir = Workdir::new().unwrap();
         let broker = Rabbitmq::start(&tools, workdir.path(), workdir.path().join("rabbitmq.log")).unwrap();
-        let ports = [broker.port.number(), broker._epmd_port.number(), broker._dist_port.number()];
+        let Place { port, tls_port, epmd_port, dist_port, .. } = &broker.place;
+        let ports = [port, tls_port, epmd_port, dist_port].map(Port::number);
         assert!(ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok()));
         drop(broker);
         assert!(ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err()));

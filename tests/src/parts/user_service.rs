@@ -17,17 +17,20 @@ pub struct UserService {
 }
 
 impl UserService {
-    /// Starts it with its database in this directory, and waits until it accepts connections.
+    /// Starts it with its database in this directory, told of users by this broker if there is one, and waits until it accepts connections.
     ///
     /// # Errors
     /// When it does not start; the error carries the end of its log.
-    pub fn start(binary: &Path, dir: &Path, log: PathBuf) -> Result<Self> {
+    pub fn start(binary: &Path, dir: &Path, log: PathBuf, amqp: Option<&str>) -> Result<Self> {
         let port = Port::any()?;
-        let mut process = Launch::new("the example service", binary, log)
+        let mut launch = Launch::new("the example service", binary, log)
             .args(["--listen", &format!("127.0.0.1:{}", port.number()), "--database"])
             .args([dir.join("profiles.db")])
-            .grace(Duration::from_secs(5))
-            .start()?;
+            .grace(Duration::from_secs(5));
+        if let Some(url) = amqp {
+            launch = launch.env("AMQP_URL", url);
+        }
+        let mut process = launch.start()?;
         let address = (Ipv4Addr::LOCALHOST, port.number());
         process.ready(Duration::from_secs(20), || TcpStream::connect(address).ok())?;
         Ok(Self { process, port })

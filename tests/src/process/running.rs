@@ -165,6 +165,13 @@ impl Running {
         })
     }
 
+    /// Stops it in good order, so that another can be started in its place.
+    pub fn stop(&mut self) {
+        drop(self.order.take());
+        // The supervisor ends within the grace that it was given.
+        let _ = self.supervisor.wait();
+    }
+
     /// Sends a signal to the part itself.
     ///
     /// # Errors

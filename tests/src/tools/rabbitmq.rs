@@ -11,6 +11,8 @@ use crate::{Error, Result, files};
 pub struct RabbitmqTools {
     /// The server's start script.
     pub server: PathBuf,
+    /// The operator's program.
+    pub control: PathBuf,
     /// Erlang's port mapper, without which no node starts.
     pub epmd: PathBuf,
 }
@@ -35,7 +37,9 @@ fn installed() -> Option<RabbitmqTools> {
     // The package's own wrapper on the `PATH` insists on the service's user; the script below it does not.
     let packaged = Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
     let server = if packaged.exists() { packaged.to_owned() } else { files::which("rabbitmq-server")? };
-    Some(RabbitmqTools { server, epmd: files::which("epmd")? })
+    let packaged = Path::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+    let control = if packaged.exists() { packaged.to_owned() } else { files::which("rabbitmqctl")? };
+    Some(RabbitmqTools { server, control, epmd: files::which("epmd")? })
 }
 
 /// Whether packages can be installed without asking anybody.

@@ -21,6 +21,8 @@ mod configuration;
 mod crash;
 /// The plugin beside Envoy's own filter, and the host's cryptography beside ours.
 mod differential;
+/// What the rest of the system hears, and when the broker is away.
+mod events;
 /// The example service behind the gate.
 mod example_service;
 /// The files of `envoy/examples`, each started as it is shipped.
@@ -110,6 +112,8 @@ mod support {
     pub(crate) mod stricter;
     /// How long something takes.
     pub(crate) mod timed;
+    /// An issuer that tells a broker of its own.
+    pub(crate) mod told;
     /// A whole stack, and users who act on it.
     pub(crate) mod whole;
 }

@@ -80,9 +80,9 @@ impl Outbox for MongoStore {
         bounded(async move { relay::settle(&outbox, (claim, &users), &fates, now).await }).await
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+    async fn sweep(&self, now: Timestamp, unheard: bool) -> Result<(), StoreError> {
         let outbox = self.outbox.clone();
-        bounded(async move { upkeep::sweep(&outbox, now).await }).await
+        bounded(async move { upkeep::sweep(&outbox, now, unheard).await }).await
     }
 
     async fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError> {

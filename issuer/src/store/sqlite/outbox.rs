@@ -48,8 +48,8 @@ impl Outbox for SqliteStore {
         Ok(self.write(move |transaction| relay::settle(transaction, (claim, &users), &fates, now)).await?)
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
-        Ok(self.write(move |transaction| upkeep::sweep(transaction, now)).await?)
+    async fn sweep(&self, now: Timestamp, unheard: bool) -> Result<(), StoreError> {
+        Ok(self.write(move |transaction| upkeep::sweep(transaction, now, unheard)).await?)
     }
 
     async fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError> {

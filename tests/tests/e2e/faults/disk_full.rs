@@ -86,6 +86,7 @@ fn start(workdir: &Workdir, disk: &Path) -> Issuer {
         public: Port::any().unwrap(),
         store: Store::Sqlite,
         password_cost: Some(4),
+        events: None,
         settings: &[("store.url", &database)],
     })
     .unwrap()

@@ -84,6 +84,7 @@ pub(crate) fn start(dir: &Path, store: Store, settings: &[(&str, &str)]) -> Issu
         public: Port::any().unwrap(),
         store,
         password_cost: Some(4),
+        events: None,
         settings,
     })
     .unwrap()

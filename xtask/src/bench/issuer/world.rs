@@ -64,6 +64,7 @@ impl World {
             public: Port::any()?,
             store,
             password_cost: Some(cost),
+            events: None,
             settings: &[],
         })?)
     }

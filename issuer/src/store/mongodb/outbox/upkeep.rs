@@ -5,21 +5,19 @@ use mongodb::bson::doc;
 use mongodb::error::Result;
 
 use super::{EntryRecord, time, waiting_in};
-use crate::domain::outbox::{Channel, EntryState, KEPT_DONE, KEPT_UNROUTABLE, OutboxStatus, Replay};
+use crate::domain::outbox::{Channel, EntryState, OutboxStatus, Replay, swept};
 use crate::domain::ports::StoreError;
 use crate::store::mongodb::users::bson_id;
 use crate::store::record::{earlier, moment};
 
 /// Removes what was kept long enough.
-pub(super) async fn sweep(outbox: &Collection<EntryRecord>, now: Timestamp) -> Result<()> {
-    for channel in [Channel::Events, Channel::Mail] {
-        for (state, kept) in [(EntryState::Done, KEPT_DONE), (EntryState::Unroutable, KEPT_UNROUTABLE)] {
-            let until = time(earlier(now, kept));
-            // By the time of the event, for the index, and then by the time at which it left, which is later.
-            let old = doc! { "channel": channel.as_str(), "state": state.as_str(),
-            "at": { "$lte": until }, "due": { "$lte": until } };
-            outbox.delete_many(old).await?;
-        }
+pub(super) async fn sweep(outbox: &Collection<EntryRecord>, now: Timestamp, unheard: bool) -> Result<()> {
+    for (channel, state, kept) in swept(unheard) {
+        let until = time(earlier(now, kept));
+        // By the time of the event, for the index, and then by the time at which it left, which is later.
+        let old = doc! { "channel": channel.as_str(), "state": state.as_str(),
+        "at": { "$lte": until }, "due": { "$lte": until } };
+        outbox.delete_many(old).await?;
     }
     Ok(())
 }

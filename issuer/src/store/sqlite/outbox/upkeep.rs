@@ -4,9 +4,7 @@ use uuid::Uuid;
 
 use super::entry;
 use crate::domain::ids::UserId;
-use crate::domain::outbox::{
-    Channel, EntryState, KEPT_DONE, KEPT_UNROUTABLE, OutboxStatus, Replay, Troubled,
-};
+use crate::domain::outbox::{Channel, EntryState, OutboxStatus, Replay, Troubled, swept};
 use crate::store::record::{earlier, moment, parsed, wanted};
 use crate::store::sqlite::connect::SqliteError;
 
@@ -16,16 +14,14 @@ const SWEEP: &str = "
     WHERE channel = :channel AND state = :state AND at <= :until AND due <= :until";
 
 /// Removes what was kept long enough.
-pub(super) fn sweep(transaction: &Transaction<'_>, now: Timestamp) -> Result<(), SqliteError> {
+pub(super) fn sweep(transaction: &Transaction<'_>, now: Timestamp, unheard: bool) -> Result<(), SqliteError> {
     let mut sweep = transaction.prepare_cached(SWEEP)?;
-    for channel in [Channel::Events, Channel::Mail] {
-        for (state, kept) in [(EntryState::Done, KEPT_DONE), (EntryState::Unroutable, KEPT_UNROUTABLE)] {
-            sweep.execute(named_params! {
-                ":channel": channel.as_str(),
-                ":state": state.as_str(),
-                ":until": earlier(now, kept).as_millisecond(),
-            })?;
-        }
+    for (channel, state, kept) in swept(unheard) {
+        sweep.execute(named_params! {
+            ":channel": channel.as_str(),
+            ":state": state.as_str(),
+            ":until": earlier(now, kept).as_millisecond(),
+        })?;
     }
     Ok(())
 }

@@ -1,0 +1,241 @@
+//! Claim, publish, confirm, mark. At least once: what the broker may not have is sent again, under the same id.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::broker::Broker;
+use super::envelope::{CONTENT_TYPE, cloud_event};
+use super::rabbitmq::{EVENTS, Link, LinkError, Message, Publisher};
+use crate::domain::clock::{Clock, Random, later, random_uuid};
+use crate::domain::outbox::fate::{Fate, Outcome};
+use crate::domain::outbox::{self, Channel, Claim, Claimed, Delivery, OutboxEntry};
+use crate::domain::ports::{Outbox, StoreError};
+use crate::telemetry::with_causes;
+
+/// Carries events from the outbox to the broker.
+pub struct Relay {
+    /// Where they wait.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where they go.
+    pub broker: Broker,
+    /// Who they are from: the issuer's URL.
+    pub source: String,
+    /// Types that somebody must have a queue for.
+    pub required: BTreeSet<String>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The dice.
+    pub random: Arc<dyn Random>,
+    /// Who hears what became of them.
+    pub watch: Arc<dyn RelayWatch>,
+    /// Whether all is well.
+    pub health: watch::Sender<Delivery>,
+}
+
+/// Hears what becomes of events.
+pub trait RelayWatch: Send + Sync {
+    /// One was tried. `age` is the time since it happened.
+    fn tried(&self, outcome: &'static str, age: Duration);
+}
+
+/// How many messages are under way at once, on each of so many channels: one fills its window while the other marks.
+const WINDOW: u32 = 256;
+const LANES: usize = 2;
+/// How long a claim lasts. Longer than confirms may take; as short as a crash should cost.
+const CLAIM: Duration = Duration::from_secs(20);
+/// How much of it must be left to publish once more.
+const MARGIN: Duration = Duration::from_secs(8);
+/// How many polls a broker that does not say that it is blocked may take to confirm the first message.
+const PATIENCE: u32 = 20;
+/// How often to look for what others have written.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum Interrupted {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("the broker takes no messages")]
+    NotTaken,
+}
+
+impl Relay {
+    /// Works until `end`, and then until nothing is left to send or the broker is away.
+    pub async fn run(&self, end: CancellationToken) {
+        let pauses = || {
+            let exponential = ExponentialBuilder::new().with_min_delay(Duration::from_millis(100));
+            exponential.with_max_delay(Duration::from_secs(10)).with_jitter().without_max_times().build()
+        };
+        let mut pause = pauses();
+        while !end.is_cancelled() {
+            match self.connect(&end).await {
+                Ok((link, publishers)) => {
+                    pause = pauses();
+                    self.tell(outbox::Link::Ok);
+                    tracing::info!("connected to the broker");
+                    join_all(publishers.iter().map(|publisher| self.work(publisher, &link, &end))).await;
+                    link.close().await;
+                    if !end.is_cancelled() {
+                        tracing::warn!("the connection to the broker is lost; events wait");
+                    }
+                }
+                Err(why) => tracing::debug!(cause = with_causes(&why), "events still wait for the broker"),
+            }
+            self.tell(outbox::Link::Unavailable);
+            let _ended = timeout(pause.next().unwrap_or(POLL), end.cancelled()).await;
+        }
+    }
+
+    /// A connection, and channels on which the broker really takes messages.
+    async fn connect(&self, end: &CancellationToken) -> Result<(Link, Vec<Publisher>), Interrupted> {
+        let link = Link::open(&self.broker).await?;
+        let mut publishers = Vec::new();
+        for _ in 0..LANES {
+            publishers.push(link.publisher(EVENTS).await?);
+        }
+        if let Some(first) = publishers.first() {
+            self.probe(first, &link, end).await?;
+        }
+        Ok((link, publishers))
+    }
+
+    /// A broker that is short of something is waited for, however long that takes.
+    async fn probe(
+        &self,
+        publisher: &Publisher,
+        link: &Link,
+        end: &CancellationToken,
+    ) -> Result<(), Interrupted> {
+        let mut probe = std::pin::pin!(publisher.probe());
+        let mut polls = 0;
+        loop {
+            if let Ok(probed) = timeout(POLL, &mut probe).await {
+                return Ok(probed?);
+            }
+            polls += 1;
+            if end.is_cancelled() || !link.is_open() || (polls > PATIENCE && !link.is_blocked()) {
+                return Err(Interrupted::NotTaken);
+            }
+            if link.is_blocked() {
+                self.tell(outbox::Link::Blocked);
+            }
+        }
+    }
+
+    /// Sends what there is, waits for more. Ends with the connection, or at the `end` when nothing is left.
+    async fn work(&self, publisher: &Publisher, link: &Link, end: &CancellationToken) {
+        let mut news = self.outbox.news();
+        while link.is_open() {
+            news.mark_unchanged();
+            match self.send_batch(publisher, link).await {
+                Ok(true) => continue,
+                Ok(false) if end.is_cancelled() => return,
+                Ok(false) => {}
+                Err(error) => tracing::debug!(cause = with_causes(&error), "the outbox does not answer"),
+            }
+            let more = async {
+                tokio::select! {
+                    _ = news.changed() => {}
+                    () = end.cancelled() => {}
+                }
+            };
+            let _woken = timeout(POLL, more).await;
+        }
+    }
+
+    /// Claims, sends and marks; says whether there was anything.
+    async fn send_batch(&self, publisher: &Publisher, link: &Link) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let id = random_uuid(&*self.random);
+        let claim = Claim { id, channel: Channel::Events, now, until: later(now, CLAIM), limit: WINDOW };
+        let claimed = self.outbox.claim(&claim).await?;
+        if claimed.users.is_empty() {
+            return Ok(false);
+        }
+        let fates = self.send(&claimed, publisher, link).await;
+        self.outbox.settle(&claimed, &fates, self.clock.now()).await?;
+        Ok(!claimed.entries.is_empty())
+    }
+
+    /// Sends in rounds, each user's next event in each, so that nobody's events pass one another. Says what became of
+    /// those that were tried, and of those behind them.
+    async fn send(&self, claimed: &Claimed, publisher: &Publisher, link: &Link) -> Vec<(Uuid, Fate)> {
+        let latest = later(claimed.claim.now, CLAIM - MARGIN);
+        let mut lines: Vec<&[OutboxEntry]> =
+            claimed.entries.chunk_by(|one, next| one.user == next.user).collect();
+        let mut fates = Vec::new();
+        while !lines.is_empty() && link.is_open() && self.clock.now() < latest {
+            let round: Vec<&OutboxEntry> = lines.iter().filter_map(|line| line.first()).collect();
+            let outcomes = self.publish(&round, publisher, link).await;
+            let now = self.clock.now();
+            let mut next = Vec::new();
+            for (line, outcome) in lines.into_iter().zip(outcomes) {
+                let Some((entry, rest)) = line.split_first() else { continue };
+                if outcome == Outcome::Lost {
+                    link.give_up();
+                }
+                let fate = self.judge(entry, outcome, now);
+                match fate.behind(now) {
+                    Some(behind) => fates.extend(rest.iter().map(|entry| (entry.id, behind.clone()))),
+                    None if rest.is_empty() => {}
+                    None => next.push(rest),
+                }
+                fates.push((entry.id, fate));
+            }
+            lines = next;
+        }
+        fates
+    }
+
+    /// One round. What cannot even be written down is the entry's own trouble.
+    async fn publish(&self, round: &[&OutboxEntry], publisher: &Publisher, link: &Link) -> Vec<Outcome> {
+        let bodies: Vec<_> = round.iter().map(|entry| cloud_event(entry, &self.source)).collect();
+        let messages: Vec<_> = round
+            .iter()
+            .zip(&bodies)
+            .filter_map(|(entry, body)| {
+                let body = body.as_ref().ok()?.clone();
+                let routing_key = entry.kind.clone();
+                Some(Message { id: entry.id, routing_key, content_type: CONTENT_TYPE, body })
+            })
+            .collect();
+        let mut outcomes = publisher.publish(&messages, link).await.into_iter();
+        let unreadable = || Outcome::Refused { reason: "it does not hold JSON".to_owned() };
+        bodies
+            .iter()
+            .map(|body| match body {
+                Ok(_) => outcomes.next().unwrap_or(Outcome::Lost),
+                Err(_) => unreadable(),
+            })
+            .collect()
+    }
+
+    fn tell(&self, link: outbox::Link) {
+        self.health.send_modify(|delivery| delivery.link = link);
+    }
+
+    fn judge(&self, entry: &OutboxEntry, outcome: Outcome, now: Timestamp) -> Fate {
+        let word = match &outcome {
+            Outcome::Accepted => "published",
+            Outcome::Unroutable => "unroutable",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Lost => "lost",
+        };
+        self.watch.tried(word, Duration::try_from(now.duration_since(entry.at)).unwrap_or_default());
+        let fate = Fate::of_event(outcome, self.required.contains(&entry.kind), entry.attempts, now);
+        if let Fate::Parked { reason } = &fate {
+            let (id, user, kind) = (entry.id, entry.user, &entry.kind);
+            tracing::error!(%id, %user, kind, reason, "an event is parked; see `doorward-issuer outbox status`");
+        }
+        fate
+    }
+}

@@ -1,0 +1,99 @@
+//! An issuer that tells a broker of its own, and a program that listens.
+
+use std::time::Duration;
+
+use doorward_tests::http::Client;
+use doorward_tests::parts::issuer::{self, Events};
+use doorward_tests::parts::{Issuer, Listener, Rabbitmq, Store};
+use doorward_tests::ports::Port;
+use doorward_tests::prepared::Prepared;
+use doorward_tests::process::Workdir;
+use doorward_tests::progress::Progress;
+use doorward_tests::{tools, wait};
+use serde_json::{Value, json};
+
+use super::whole::{PASSWORD, text};
+
+/// How long anything may take that takes moments.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// Both of them, on SQLite.
+pub(crate) struct Told {
+    pub(crate) issuer: Issuer,
+    pub(crate) client: Client,
+    pub(crate) broker: Rabbitmq,
+    pub(crate) workdir: Workdir,
+}
+
+/// A broker of our own.
+pub(crate) fn broker(workdir: &Workdir) -> Rabbitmq {
+    let tools = tools::rabbitmq::find(Progress::Silent).unwrap();
+    let dir = workdir.sub("rabbitmq").unwrap();
+    Rabbitmq::start(&tools, &dir, workdir.path().join("rabbitmq.log")).unwrap()
+}
+
+impl Told {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[], Rabbitmq::url)
+    }
+
+    /// With types that somebody must have a queue for, and another way to the broker.
+    pub(crate) fn start_with(required: &[&str], url: impl FnOnce(&Rabbitmq) -> String) -> Self {
+        let workdir = Workdir::new().unwrap();
+        let broker = broker(&workdir);
+        let required = required.iter().map(ToString::to_string).collect();
+        let issuer = Issuer::start(issuer::Setup {
+            binary: &Prepared::from_env().unwrap().programs.issuer,
+            dir: &workdir.sub("issuer").unwrap(),
+            log: workdir.path().join("issuer.log"),
+            public: Port::any().unwrap(),
+            store: Store::Sqlite,
+            password_cost: Some(4),
+            settings: &[],
+            events: Some(Events { url: url(&broker), required }),
+        })
+        .unwrap();
+        let client = Client::new(&issuer.url());
+        let told = Self { issuer, client, broker, workdir };
+        told.until_events_are("ok");
+        told
+    }
+
+    pub(crate) fn listener(&self) -> Listener {
+        Listener::connect(&self.broker.url()).unwrap()
+    }
+
+    pub(crate) fn register(&self, email: &str) -> String {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let reply = self.client.post("/auth/register", &body).unwrap();
+        assert_eq!(reply.status, 201, "{reply:?}");
+        text(&reply.json().unwrap(), "id")
+    }
+
+    pub(crate) fn log_in(&self, email: &str) -> Value {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let reply = self.client.post("/auth/login", &body).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json().unwrap()
+    }
+
+    /// What `/health` says about events.
+    pub(crate) fn until_events_are(&self, state: &str) {
+        let said = wait::until(SOON, || {
+            let health = self.client.get("/health").ok()?;
+            assert_eq!(health.status, 200, "whatever becomes of events, the issuer works: {health:?}");
+            (health.json().ok()?["events"] == state).then_some(())
+        });
+        assert!(said.is_some(), "events never became {state}");
+    }
+
+    /// What `outbox status` says about events, once it is what we wait for.
+    pub(crate) fn until_status(&self, is: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let found = wait::until(SOON, || {
+            last = self.issuer.ask(&["outbox", "status"]).unwrap()["events"].clone();
+            is(&last).then(|| last.clone())
+        });
+        found.unwrap_or_else(|| panic!("the outbox stayed {last}"))
+    }
+}

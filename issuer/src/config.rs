@@ -6,6 +6,8 @@
 
 /// Section by section: which keys there are, their defaults, and what a value must be.
 mod read;
+/// The roles that there are from the start.
+mod roles;
 /// Text that must not be printed.
 mod secret;
 /// File and environment, before anyone knows what they mean.
@@ -24,7 +26,7 @@ pub use self::settings::Mistake;
 
 use self::settings::Settings;
 use crate::crypto::master_key::MasterKey;
-use crate::domain::role::RoleName;
+use crate::domain::role::Role;
 
 /// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
 pub struct Config {
@@ -41,7 +43,7 @@ pub struct Config {
     /// `registration.open`
     pub registration_open: bool,
     /// `roles`: made at start, beside `user` and `admin`.
-    pub roles: Vec<RoleName>,
+    pub roles: Vec<Role>,
     /// `telemetry.*`
     pub telemetry: Telemetry,
     effective: Vec<(&'static str, String)>,
@@ -174,7 +176,7 @@ impl Config {
         let rotate_keys_every = read::rotate_keys_every(&mut settings);
         let password = read::password(&mut settings);
         let registration_open = settings.take("registration.open", true);
-        let roles = read::roles(&mut settings);
+        let roles = roles::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
         let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;
         Ok(Self {

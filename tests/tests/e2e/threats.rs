@@ -8,7 +8,7 @@ use crate::support::stricter::STRICTER;
 
 #[test]
 fn every_test_that_the_threats_name_exists() {
-    let sources = ["tests/tests/e2e", "plugin/core/tests", "plugin/core/src"]
+    let sources = ["tests/tests/e2e", "plugin/core/tests", "plugin/core/src", "issuer/tests"]
         .map(|dir| source(&files::root().join(dir)))
         .concat();
     let mut named = 0;

@@ -8,6 +8,8 @@
 mod limits;
 /// Section by section: which keys there are, their defaults, and what a value must be.
 mod read;
+/// The roles that there are from the start.
+mod roles;
 /// Text that must not be printed.
 mod secret;
 /// File and environment, before anyone knows what they mean.
@@ -29,8 +31,8 @@ use self::settings::Settings;
 use crate::crypto::master_key::MasterKey;
 use crate::domain::alert::Hours;
 use crate::domain::guard::Limits;
-use crate::domain::role::RoleName;
 use crate::events::broker::Broker;
+use crate::domain::role::Role;
 
 /// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
 pub struct Config {
@@ -53,7 +55,7 @@ pub struct Config {
     /// `registration.open`
     pub registration_open: bool,
     /// `roles`: made at start, beside `user` and `admin`.
-    pub roles: Vec<RoleName>,
+    pub roles: Vec<Role>,
     /// `telemetry.*`
     pub telemetry: Telemetry,
     effective: Vec<(&'static str, String)>,
@@ -201,7 +203,7 @@ impl Config {
         let limits = limits::limits(&mut settings);
         let alert_hours = limits::hours(&mut settings);
         let registration_open = settings.take("registration.open", true);
-        let roles = read::roles(&mut settings);
+        let roles = roles::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
         let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;
         Ok(Self {

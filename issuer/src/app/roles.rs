@@ -3,26 +3,37 @@ use crate::domain::ports::{Roles, StoreError};
 use crate::domain::role::{Permission, Permissions, Role, RoleName};
 
 /// Makes `user`, `admin` and the configured roles, unless they exist: what an administrator changed stays changed.
-pub(super) async fn ensure(roles: &dyn Roles, configured: &[RoleName]) -> Result<(), StoreError> {
-    let admin = Role {
+pub(super) async fn ensure(roles: &dyn Roles, configured: &[Role]) -> Result<(), StoreError> {
+    let ours = [built_in_admin(), built_in_user()].map(|role| extended(role, configured));
+    let further = configured.iter().filter(|role| ours.iter().all(|our| our.name != role.name));
+    for role in ours.iter().chain(further) {
+        roles.ensure(role).await?;
+    }
+    Ok(())
+}
+
+fn built_in_admin() -> Role {
+    Role {
         name: admin(),
         description: "Administers users and roles".to_owned(),
         permissions: ADMINISTRATION.iter().copied().map(permission).collect(),
-    };
-    let user = Role {
+    }
+}
+
+fn built_in_user() -> Role {
+    Role {
         name: user(),
         description: "Everybody who has registered".to_owned(),
         permissions: Permissions::new(),
-    };
-    let configured = configured.iter().map(|name| Role {
-        name: name.clone(),
-        description: String::new(),
-        permissions: Permissions::new(),
-    });
-    for role in [admin, user].into_iter().chain(configured) {
-        roles.ensure(&role).await?;
     }
-    Ok(())
+}
+
+/// A role of ours, with what the configuration puts on top: it can take nothing away that the program counts on.
+fn extended(ours: Role, configured: &[Role]) -> Role {
+    let Some(more) = configured.iter().find(|role| role.name == ours.name) else { return ours };
+    let description = if more.description.is_empty() { ours.description } else { more.description.clone() };
+    let permissions = ours.permissions.union(&more.permissions).cloned().collect();
+    Role { description, permissions, ..ours }
 }
 
 /// The role of somebody who registers himself.

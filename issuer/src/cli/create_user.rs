@@ -39,7 +39,7 @@ pub(super) fn run(config: &Config, user: CreateUser) -> Result<(), Failure> {
         let request = NewUserRequest { email: user.email, password, username: user.username };
         let context = RequestContext { request_id: "users-create".to_owned(), ..RequestContext::default() };
         let user = app.register.prepare_with(request, &user.roles, &context).await?;
-        let user = app.register.add(user, &context).await?;
+        let user = app.register.add_by_operator(user, &context).await?;
         println!("{}", as_json(&user));
         Ok(())
     })

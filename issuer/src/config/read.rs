@@ -14,7 +14,6 @@ use crate::crypto::signer::MIN_SHARED_SECRET;
 use crate::domain::event::Event;
 use crate::domain::password::COSTS;
 use crate::domain::policy::{DEFAULT_MIN_LENGTH, DEFAULT_MIN_SCORE};
-use crate::domain::role::RoleName;
 use crate::events::broker::Broker;
 
 /// Keys of the contract that need a part which this version does not have.
@@ -194,15 +193,6 @@ pub(super) fn password(settings: &mut Settings) -> Password {
     let queue = settings
         .take_if("password.queue", 64, "must be between 1 and 65536", |queue| (1..=65_536).contains(queue));
     Password { cost, min_length, min_score, blocklist, threads, queue }
-}
-
-pub(super) fn roles(settings: &mut Settings) -> Vec<RoleName> {
-    const KEY: &str = "roles";
-    let names = settings.take(KEY, vec!["user".to_owned(), "admin".to_owned()]);
-    let mut parse = |name: &String| {
-        RoleName::parse(name).map_err(|error| settings.mistake(KEY, &format!("every name {error}"))).ok()
-    };
-    names.iter().filter_map(&mut parse).collect()
 }
 
 pub(super) fn telemetry(settings: &mut Settings) -> Telemetry {

@@ -16,7 +16,7 @@ fn written(text: &str) -> tempfile::NamedTempFile {
 }
 
 fn names(config: &Config) -> Vec<&str> {
-    config.roles.iter().map(RoleName::as_str).collect()
+    config.roles.iter().map(|role| role.name.as_str()).collect()
 }
 
 /// The only mistake, as printed.
@@ -125,12 +125,43 @@ fn every_mistake_names_its_key() {
         ("[registration]\nopen = 'perhaps'", "registration.open: must be true or false"),
         ("[telemetry]\nlog = 'doorward=loud'", "telemetry.log: must be a level"),
         ("[telemetry]\nformat = 'xml'", "telemetry.format: must be json or text"),
-        ("roles = 'a,,b'", "roles: must be a list of texts"),
+        ("roles = 'a,,b'", "roles: must be a list of names, or of tables"),
+        ("roles = ['a', {description = 'without a name'}]", "roles: must be a list of names, or of tables"),
+        ("[[roles]]\nname = 'a'\npermission = ['b']", "roles: must be a list of names, or of tables"),
         ("roles = ['a b']", "roles: every name must have 1 to 64 characters"),
+        (
+            "roles = [{name = 'a', permissions = ['b c']}]",
+            "roles: every permission must have 1 to 64 characters",
+        ),
+        ("roles = ['a', {name = 'a', permissions = ['b']}]", "roles: names a role twice"),
     ] {
         let message = mistake(file, &[]);
         assert!(message.starts_with(key), "{file:?} gave {message:?}");
     }
+}
+
+#[test]
+fn a_role_is_a_name_or_a_table() {
+    let config =
+        read("roles = ['a', {name = 'b', description = 'B', permissions = ['z', 'y']}]", &[]).unwrap();
+    assert_eq!(names(&config), ["a", "b"]);
+    assert!(config.roles[0].permissions.is_empty());
+    let permissions: Vec<_> = config.roles[1].permissions.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (config.roles[1].description.as_str(), permissions),
+        ("B", vec!["y".to_owned(), "z".to_owned()])
+    );
+    let shown = config.effective().iter().find(|(key, _)| *key == "roles").unwrap();
+    assert_eq!(shown.1, r#"["a", {name = "b", description = "B", permissions = ["z", "y"]}]"#);
+}
+
+#[test]
+fn the_health_care_preset_is_good() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy/examples/health-care.toml");
+    let config = Config::read(Some(&file), []).unwrap();
+    assert_eq!(names(&config), ["PATIENT", "PROVIDER", "ADMIN"]);
+    let admin = &config.roles[2].permissions;
+    assert!(crate::domain::permit::is_administrator(admin), "its administrators are ours: {admin:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::alert::Alert;
 use super::audit::{Action, AuditEntry, Members, Subject};
 use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
-use super::event::{Event, Report};
+use super::event::{Event, Report, UserUpdate};
 use super::existing_roles::existing;
 use super::guard::Guard;
 use super::ids::UserId;
@@ -140,7 +140,7 @@ impl AdministerUsers {
         let permissions = permissions_of(&self.roles.named(new.roles()).await?);
         let record = |user: &User, report: Report| {
             let entry = self.entry(permit.actor(), Action::CreateUser, user.id, context);
-            let after = difference::members(user);
+            let after = UserUpdate::whole(user).members();
             let report = report.record(entry.changing(Members::new(), after));
             alerting(report, permit.actor(), &Permissions::new(), &permissions, context)
         };
@@ -260,7 +260,7 @@ impl AdministerUsers {
         for _ in 0..ROUNDS {
             let KnownUser { user, .. } = self.within_reach(permit.actor(), id).await?;
             let entry = self.entry(permit.actor(), Action::DeleteUser, id, context);
-            let entry = entry.changing(difference::members(&user), Members::new());
+            let entry = entry.changing(UserUpdate::whole(&user).members(), Members::new());
             let report = Report::new(entry.at, context).tell(Event::UserDeleted).record(entry);
             match self.users.delete(id, user.epoch, &report).await? {
                 Changed::Yes => return Ok(()),

@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::context::RequestContext;
+use super::event::UserUpdate;
 use super::ids::UserId;
 use super::page::Place;
 use super::role::RoleName;
+use super::user::User;
 
 /// What an administrator did: written in the transaction of the deed, and never changed. Holds no password, token or key.
 #[derive(Clone, PartialEq, Eq)]
@@ -138,6 +140,13 @@ impl AuditEntry {
             request_id: context.request_id.clone(),
             address: context.address,
         }
+    }
+
+    /// The operator makes an account at the command line.
+    #[must_use]
+    pub fn by_operator(id: Uuid, user: &User, at: Timestamp, context: &RequestContext) -> Self {
+        Self::new(id, None, Action::CreateUser, Subject::User(user.id), at, context)
+            .changing(Members::new(), UserUpdate::whole(user).members())
     }
 
     /// What the subject was before, and is after it.

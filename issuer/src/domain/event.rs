@@ -265,6 +265,27 @@ impl Event {
 }
 
 impl UserUpdate {
+    /// All that can change about a user, as it is.
+    #[must_use]
+    pub fn whole(user: &User) -> Self {
+        Self {
+            email: Some(user.email.as_str().to_owned()),
+            email_verified: Some(user.email_verified),
+            username: Some(user.username.as_ref().map(ToString::to_string)),
+            status: Some(user.status.as_str()),
+            roles: Some(names(&user.roles)),
+        }
+    }
+
+    /// The same as the members of a JSON object.
+    #[must_use]
+    pub fn members(&self) -> Map<String, Value> {
+        match json!(self) {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        }
+    }
+
     /// The account is open or closed from now on.
     #[must_use]
     pub fn status(status: UserStatus) -> Self {

@@ -1,7 +1,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::clock::{Clock, Random};
+use super::audit::AuditEntry;
+use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
 use super::event::{Event, Report};
 use super::field::FieldError;
@@ -92,7 +93,9 @@ impl Import {
     async fn insert(&self, account: &Account) -> Result<Imported, ImportError> {
         let context = RequestContext { request_id: "users-import".to_owned(), ..RequestContext::default() };
         let created = Event::UserCreated { user: Box::new(account.user.clone()) };
-        let report = Report::new(self.clock.now(), &context).tell(created);
+        let (id, now) = (random_uuid(&*self.random), self.clock.now());
+        let entry = AuditEntry::by_operator(id, &account.user, now, &context);
+        let report = Report::new(now, &context).tell(created).record(entry);
         match self.users.insert(account, &report).await {
             Ok(()) => Ok(Imported::Yes),
             // Somebody was quicker, perhaps another line.

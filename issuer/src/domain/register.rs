@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::{Clock, Random};
+use super::audit::AuditEntry;
+use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
 use super::email::Email;
 use super::event::{Event, Report};
@@ -118,6 +119,23 @@ impl Register {
     /// again tells.
     pub async fn add(&self, new: NewUser, context: &RequestContext) -> Result<User, RegisterError> {
         self.add_telling(new, context, |_, report| report).await
+    }
+
+    /// The same for the operator at the command line: that is kept on record.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub async fn add_by_operator(
+        &self,
+        new: NewUser,
+        context: &RequestContext,
+    ) -> Result<User, RegisterError> {
+        let id = random_uuid(&*self.random);
+        let record = |user: &User, report: Report| {
+            let entry = AuditEntry::by_operator(id, user, report.at, context);
+            report.record(entry)
+        };
+        self.add_telling(new, context, record).await
     }
 
     /// The same, with more to tell or to keep on record about it.

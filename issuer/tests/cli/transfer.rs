@@ -28,7 +28,7 @@ fn export(folder: &Path) -> String {
     text(&output.stdout)
 }
 
-fn count(folder: &Path, query: &str) -> i64 {
+pub(crate) fn count(folder: &Path, query: &str) -> i64 {
     let database = Connection::open(folder.join("data/doorward.db")).unwrap();
     database.query_row(query, [], |row| row.get(0)).unwrap()
 }
@@ -57,6 +57,8 @@ fn users_of_another_system_log_in_with_the_passwords_that_they_have() {
         3,
         "and all is told"
     );
+    let recorded = "SELECT count(*) FROM audit WHERE action = 'user.created' AND actor IS NULL";
+    assert_eq!(count(folder, recorded), 3, "and all is on record");
 
     let serving = Serving::start(folder);
     for number in 0..3 {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::program::{PASSWORD, Serving, run, text};
+use super::transfer::count;
 
 #[test]
 fn users_are_created_from_the_command_line_and_can_log_in() {
@@ -20,6 +21,9 @@ fn users_are_created_from_the_command_line_and_can_log_in() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let user: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(user["roles"], json!(["user"]));
+
+    let recorded = "SELECT count(*) FROM audit WHERE action = 'user.created' AND actor IS NULL";
+    assert_eq!(count(folder.path(), recorded), 2, "what the operator does is on record");
 
     let serving = Serving::start(folder.path());
     for (login, password) in [("root", PASSWORD), ("user@example.test", "An0ther-g00d-one")] {

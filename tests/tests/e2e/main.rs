@@ -2,6 +2,8 @@
 //!
 //! One binary, so that it is linked once. Every test brings up its own parts on its own ports with its own data.
 
+/// What administrators do about users and roles.
+mod administration;
 /// Attacks that have worked on somebody, with nothing in front of the plugin that would stop them first.
 mod attacks {
     /// Headers that lie, that are not text, or that take others away.

@@ -1,5 +1,3 @@
-use serde_json::{Value, json};
-
 use crate::domain::audit::Members;
 use crate::domain::event::UserUpdate;
 use crate::domain::role::RoleName;
@@ -22,27 +20,9 @@ impl Difference {
             status: change.status.map(UserStatus::as_str),
             roles: change.roles.as_ref().map(|roles| roles.iter().map(RoleName::to_string).collect()),
         };
-        let after = object(json!(update));
-        let mut before = members(user);
+        let after = update.members();
+        let mut before = UserUpdate::whole(user).members();
         before.retain(|name, _| after.contains_key(name));
         Self { before, after, update }
-    }
-}
-
-/// What there is to tell about a user.
-pub(super) fn members(user: &User) -> Members {
-    object(json!(UserUpdate {
-        email: Some(user.email.as_str().to_owned()),
-        email_verified: Some(user.email_verified),
-        username: Some(user.username.as_ref().map(Username::to_string)),
-        status: Some(user.status.as_str()),
-        roles: Some(user.roles.iter().map(RoleName::to_string).collect()),
-    }))
-}
-
-fn object(value: Value) -> Members {
-    match value {
-        Value::Object(members) => members,
-        _ => Members::new(),
     }
 }

@@ -10,4 +10,6 @@ pub mod prerequisites;
 pub mod rabbitmq;
 /// A client that believes nothing but the OpenAPI document.
 pub mod schemathesis;
+/// Schemas of Compose files and of Kubernetes' objects.
+pub mod schemas;
 mod wheel;

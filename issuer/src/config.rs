@@ -31,8 +31,8 @@ use self::settings::Settings;
 use crate::crypto::master_key::MasterKey;
 use crate::domain::alert::Hours;
 use crate::domain::guard::Limits;
-use crate::events::broker::Broker;
 use crate::domain::role::Role;
+use crate::events::broker::Broker;
 
 /// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
 pub struct Config {

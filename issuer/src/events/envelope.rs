@@ -48,9 +48,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::alert::Alert;
     use crate::domain::context::RequestContext;
     use crate::domain::email::Email;
-    use crate::domain::event::{Alert, Event, Report, UserUpdate};
+    use crate::domain::event::{Event, Report, UserUpdate};
     use crate::domain::ids::{SessionId, UserId};
     use crate::domain::outbox::Channel;
     use crate::domain::role::RoleName;

@@ -92,7 +92,8 @@ impl Issuer {
         let management = Port::any()?;
         let config = setup.dir.join("issuer.toml");
         files::write_private(&config, configuration(&setup, management.number()).as_bytes())?;
-        let settings: Vec<_> = setup.settings.iter().map(|(key, value)| (variable(key), (*value).into())).collect();
+        let settings: Vec<_> =
+            setup.settings.iter().map(|(key, value)| (variable(key), (*value).into())).collect();
         let process = launch(setup.binary, &config, &settings, setup.log)?;
         let binary = setup.binary.to_owned();
         let mut issuer = Self { process, binary, config, settings, public: setup.public, management };

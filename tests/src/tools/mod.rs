@@ -8,8 +8,8 @@ pub mod mongod;
 pub mod prerequisites;
 /// RabbitMQ's server, from the distribution.
 pub mod rabbitmq;
-/// A client that believes nothing but the OpenAPI document.
-pub mod schemathesis;
 /// Schemas of Compose files and of Kubernetes' objects.
 pub mod schemas;
+/// A client that believes nothing but the OpenAPI document.
+pub mod schemathesis;
 mod wheel;

@@ -36,10 +36,10 @@ mod deployment {
 }
 /// The plugin beside Envoy's own filter, and the host's cryptography beside ours.
 mod differential;
-/// What the rest of the system hears, and when the broker is away.
-mod events;
 /// What the documents point at.
 mod documents;
+/// What the rest of the system hears, and when the broker is away.
+mod events;
 /// The example service behind the gate.
 mod example_service;
 /// The files of `envoy/examples`, each started as it is shipped.

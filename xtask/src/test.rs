@@ -30,6 +30,8 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     tools::prerequisites::check()?;
     tools::prerequisites::check_fuzzing()?;
     tools::rabbitmq::find(progress)?;
+    tools::schemas::compose(progress)?;
+    tools::schemas::kubernetes(progress)?;
     let mongod = tools::mongod::find(progress)?;
     let envoy = tools::envoy::find(progress)?;
     let plugin_wasm = wasm::plugin(options.toolchain.choice(), progress)?;

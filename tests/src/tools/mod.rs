@@ -8,4 +8,6 @@ pub mod mongod;
 pub mod prerequisites;
 /// RabbitMQ's server, from the distribution.
 pub mod rabbitmq;
+/// Schemas of Compose files and of Kubernetes' objects.
+pub mod schemas;
 mod wheel;

@@ -19,8 +19,23 @@ mod cleanup;
 mod configuration;
 /// A crash of the plugin: what it costs, and whom.
 mod crash;
+/// What runs Doorward elsewhere: `docker-compose.yml`, the Dockerfiles, `deploy/`.
+mod deployment {
+    /// `docker-compose.yml`.
+    mod compose;
+    /// The configurations that containers run with, in the real programs.
+    mod configurations;
+    /// The Dockerfiles.
+    mod dockerfiles;
+    /// `deploy/istio`.
+    mod istio;
+    /// `deploy/kubernetes`.
+    mod kubernetes;
+}
 /// The plugin beside Envoy's own filter, and the host's cryptography beside ours.
 mod differential;
+/// What the documents point at.
+mod documents;
 /// The example service behind the gate.
 mod example_service;
 /// The files of `envoy/examples`, each started as it is shipped.
@@ -46,6 +61,8 @@ mod headers;
 mod keys;
 /// Register, log in, pass the gate.
 mod light;
+/// `deploy/monitoring`: the dashboard and the alerts.
+mod monitoring;
 /// Counters, log lines, shadow mode, and what special clients get.
 mod operators;
 /// The issuer's refusals, seen through the gate.
@@ -73,8 +90,6 @@ mod support {
     pub(crate) mod gateway;
     /// A gRPC client and a service, over HTTP/2.
     pub(crate) mod grpc;
-    /// A service and a caller that speak HTTP/2.
-    pub(crate) mod http2;
     /// A gateway whose keys come from a server that does as it is told.
     pub(crate) mod keyed;
     /// Tokens by the thousand.
@@ -85,6 +100,8 @@ mod support {
     pub(crate) mod problem;
     /// Plugin settings for gateways of any kind, and claims that fit them.
     pub(crate) mod settings;
+    /// Files of the checkout that operators use.
+    pub(crate) mod shipped;
     /// Keys of every algorithm, for tokens of any shape.
     pub(crate) mod signer;
     /// Where the plugin is stricter than Envoy's own filter on purpose.

@@ -259,6 +259,8 @@ fn plugin(number: usize, settings: &Value, module: &PathBuf) -> Value {
         "runtime": "envoy.wasm.runtime.v8",
         "code": {"local": {"filename": module}},
     });
+    // Settings that are text already are handed over as text.
+    let form = if settings.is_string() { "StringValue" } else { "Struct" };
     json!({
         "name": "doorward",
         "typed_config": {
@@ -268,7 +270,7 @@ fn plugin(number: usize, settings: &Value, module: &PathBuf) -> Value {
                 "root_id": "doorward",
                 "failure_policy": "FAIL_RELOAD",
                 "vm_config": vm,
-                "configuration": {"@type": "type.googleapis.com/google.protobuf.Struct", "value": settings},
+                "configuration": {"@type": format!("type.googleapis.com/google.protobuf.{form}"), "value": settings},
             },
         },
     })

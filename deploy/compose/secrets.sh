@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes every secret of docker-compose.yml, each once, and each readable by the one program that needs it. They exist in
+# the stack's volumes and nowhere else; `docker compose down --volumes` forgets them, together with the data they protect.
+#
+#   secrets.sh DIRECTORY [OWNER]    OWNER: who the database and the broker run as; without one, files stay ours
+set -eu
+umask 077
+dir=$1
+owner=${2:-}
+
+random() { # bytes, as hexadecimal digits
+    od -An -v -tx1 -N"$1" /dev/urandom | tr -d ' \n'
+}
+
+# What standard input says, under this name, for this user. Whole or not at all, and never twice.
+keep() {
+    path=$dir/$1
+    [ -e "$path" ] && return
+    cat >"$path.new"
+    chmod 0400 "$path.new"
+    [ -z "$owner" ] || chown "$2" "$path.new"
+    mv "$path.new" "$path"
+}
+
+mkdir -p "$dir/mongodb" "$dir/rabbitmq" "$dir/issuer"
+chmod 0755 "$dir/mongodb" "$dir/rabbitmq" "$dir/issuer"
+
+# Left from a start that was cut short: the passwords below belong together.
+[ -e "$dir/issuer/complete" ] || rm -f "$dir"/*/*
+
+store=$(random 24)
+events=$(random 24)
+
+# MongoDB: its members know each other by the key file; the issuer has an account for its one database.
+random 378 | keep mongodb/keyfile "$owner"
+random 24 | keep mongodb/root-password "$owner"
+printf '%s' "$store" | keep mongodb/issuer-password "$owner"
+
+printf 'default_user = doorward\ndefault_pass = %s\n' "$events" | keep rabbitmq/20-user.conf "$owner"
+
+printf 'mongodb://issuer:%s@mongodb:27017/doorward?replicaSet=rs0&authSource=doorward' "$store" | keep issuer/store-url 65532
+printf 'amqp://doorward:%s@rabbitmq:5672/%%2f' "$events" | keep issuer/events-url 65532
+head -c 32 /dev/urandom | base64 | keep issuer/master-key 65532
+printf '' | keep issuer/complete 65532

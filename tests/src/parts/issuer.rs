@@ -158,26 +158,35 @@ impl Issuer {
     /// # Errors
     /// With the issuer's own words when it refuses.
     pub fn create_user(&self, email: &str, password: &str, role: &str) -> Result<()> {
+        self.command(&["users", "create", "--email", email, "--role", role], password).map(drop)
+    }
+
+    /// Runs the issuer's command line beside it, and returns what it prints.
+    ///
+    /// # Errors
+    /// With the issuer's own words when it refuses.
+    pub fn command(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new(&self.binary);
         crate::process::without_own_settings(&mut command);
         let mut child = command
             .arg("--config")
             .arg(&self.config)
-            .args(["users", "create", "--email", email, "--role", role])
+            .args(arguments)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(Error::io("run the issuer's command line"))?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(password.as_bytes()).map_err(Error::io("hand over a password"))?;
+            stdin.write_all(input.as_bytes()).map_err(Error::io("write to the issuer's command line"))?;
         }
         let output = child.wait_with_output().map_err(Error::io("run the issuer's command line"))?;
+        let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() {
-            return Ok(());
+            return Ok(told(&output.stdout));
         }
-        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(Error::Command { command: format!("doorward-issuer users create --email {email}"), reason })
+        let command = format!("doorward-issuer {}", arguments.join(" "));
+        Err(Error::Command { command, reason: told(&output.stderr) })
     }
 }
 

@@ -84,6 +84,8 @@ mod monitoring;
 mod operators;
 /// The issuer's refusals, seen through the gate.
 mod refusals;
+/// The issuer's keys, changed behind the gate.
+mod rotation;
 /// What becomes of a session after the login.
 mod sessions;
 /// MongoDB under the issuer, and MongoDB gone.

@@ -97,13 +97,14 @@ impl Link {
 }
 
 impl Publisher {
-    /// Waits until the broker confirms a message that is for nobody: a broker that is short of something says so only
-    /// to those who publish, and then confirms nothing.
+    /// Waits until the broker confirms messages that are for nobody: a broker that is short of something says so only
+    /// to those who publish, and then confirms nothing. It may let the first one pass, and any that is empty.
     pub(super) async fn probe(&self) -> Result<(), LinkError> {
-        let properties = BasicProperties::default();
-        let nobody = "doorward.probe".into();
-        let options = BasicPublishOptions::default();
-        self.channel.basic_publish("".into(), nobody, options, b"", properties).await?.await?;
+        for _ in 0..2 {
+            let (nobody, options) = ("doorward.probe".into(), BasicPublishOptions::default());
+            let properties = BasicProperties::default();
+            self.channel.basic_publish("".into(), nobody, options, b"probe", properties).await?.await?;
+        }
         Ok(())
     }
 

@@ -136,11 +136,15 @@ impl Relay {
         let mut news = self.outbox.news();
         while link.is_open() {
             news.mark_unchanged();
-            match self.send_batch(publisher, link).await {
-                Ok(true) => continue,
-                Ok(false) if end.is_cancelled() => return,
-                Ok(false) => {}
-                Err(error) => tracing::debug!(cause = with_causes(&error), "the outbox does not answer"),
+            if self.may_send(link) {
+                match self.send_batch(publisher, link).await {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => tracing::debug!(cause = with_causes(&error), "the outbox does not answer"),
+                }
+            }
+            if end.is_cancelled() {
+                return;
             }
             let more = async {
                 tokio::select! {
@@ -150,6 +154,13 @@ impl Relay {
             };
             let _woken = timeout(POLL, more).await;
         }
+    }
+
+    /// Whether the broker takes anything; says so, too, when that has changed.
+    fn may_send(&self, link: &Link) -> bool {
+        let state = if link.is_blocked() { outbox::Link::Blocked } else { outbox::Link::Ok };
+        self.tell(state);
+        state == outbox::Link::Ok
     }
 
     /// Claims, sends and marks; says whether there was anything.
@@ -220,7 +231,10 @@ impl Relay {
     }
 
     fn tell(&self, link: outbox::Link) {
-        self.health.send_modify(|delivery| delivery.link = link);
+        self.health.send_if_modified(|delivery| {
+            let before = std::mem::replace(&mut delivery.link, link);
+            before != link
+        });
     }
 
     fn judge(&self, entry: &OutboxEntry, outcome: Outcome, now: Timestamp) -> Fate {

@@ -1,13 +1,14 @@
 use doorward_gate::keys::lifecycle::{Board, Effect, Event, Lease, Lifecycle, Record};
 use doorward_gate::keys::{Algorithm, KeySet};
 use doorward_gate::policy::{Policy, Provider, RemoteKeys};
-use doorward_gate::{Decision, Gate, RequestHead, UnixTime, Waiting};
+use doorward_gate::{Decision, Gate, Need, RequestHead, UnixTime, Waiting};
 use proxy_wasm::types::LogLevel;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::Duration;
 
+use crate::feeds::{FEED_TICK, Source};
 use crate::host::{self, Envoy};
 use crate::metrics::Metrics;
 
@@ -17,11 +18,29 @@ const CALM_TICK: Duration = Duration::from_secs(1);
 
 /// What one worker shares between its requests. One thread uses it, and never from within itself.
 pub(crate) struct Door {
-    gate: RefCell<Gate>,
+    pub(crate) gate: RefCell<Gate>,
     envoy: Envoy,
     remotes: RefCell<Vec<Remote>>,
-    callouts: RefCell<HashMap<u32, usize>>,
+    pub(crate) feeds: Vec<Source>,
+    callouts: RefCell<HashMap<u32, Callout>>,
     tick_period: Cell<Duration>,
+}
+
+/// A question that this worker has sent, and about whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Callout {
+    Keys { provider: usize },
+    Feed { provider: usize, number: u64 },
+}
+
+impl Callout {
+    /// An answer larger than any key document, or any page of revocations, is not even read.
+    pub(crate) fn longest_answer(self) -> usize {
+        match self {
+            Self::Keys { .. } => 512 * 1024,
+            Self::Feed { .. } => 2 * 1024 * 1024,
+        }
+    }
 }
 
 /// A provider whose keys are fetched.
@@ -44,10 +63,12 @@ impl Door {
         // One number for all providers: it only has to tell workers apart.
         let me = RandomState::new().build_hasher().finish();
         let remotes = policy.providers().iter().filter_map(|provider| Remote::new(provider, me)).collect();
+        let feeds = policy.providers().iter().filter_map(Source::new).collect();
         Self {
-            gate: RefCell::new(Gate::new(policy)),
+            gate: RefCell::new(Gate::new(policy, me)),
             envoy: Envoy::probe(),
             remotes: RefCell::new(remotes),
+            feeds,
             callouts: RefCell::default(),
             tick_period: Cell::default(),
         }
@@ -70,11 +91,16 @@ impl Door {
         self.gate.borrow().policy().headers().present_in(head)
     }
 
-    /// Whether a request may wait for keys; if so, they are being seen to.
-    pub(crate) fn is_worth_waiting(&self, provider: usize) -> bool {
+    /// Whether a request may wait for what it needs; if so, that is being seen to.
+    pub(crate) fn is_worth_waiting(&self, need: Need) -> bool {
         let mut remotes = self.remotes.borrow_mut();
-        let remote = remotes.iter_mut().find(|remote| remote.provider == provider);
-        let worth = remote.is_some_and(|remote| remote.lifecycle.want(host::now()));
+        let worth = match need {
+            Need::Keys(provider) => {
+                let remote = remotes.iter_mut().find(|remote| remote.provider == provider);
+                remote.is_some_and(|remote| remote.lifecycle.want(host::now()))
+            }
+            Need::Revocations(provider) => self.is_feed_expected(provider),
+        };
         if worth {
             self.tick_every(BUSY_TICK);
         }
@@ -89,30 +115,44 @@ impl Door {
         }
     }
 
-    /// Lets every provider's life cycle take in what the board says. Returns the providers with news, and when to
-    /// come back.
-    pub(crate) fn tick(&self, now: UnixTime) -> (Vec<usize>, Duration) {
+    /// Lets everything take in what the board says. Returns the news, and when to come back.
+    pub(crate) fn tick(&self, now: UnixTime) -> (Vec<Need>, Duration) {
         self.envoy.ticked(now);
         let mut news = Vec::new();
+        self.tick_feeds(now, &mut news);
         let mut remotes = self.remotes.borrow_mut();
         for remote in remotes.iter_mut() {
             let event = Event::Tick(remote.board());
             self.advance(remote, event, now, &mut news);
         }
-        let busy = remotes.iter().any(|remote| remote.lifecycle.is_busy());
-        (news, if busy { BUSY_TICK } else { CALM_TICK })
+        let is_busy = remotes.iter().any(|remote| remote.lifecycle.is_busy());
+        let next = if self.feeds.is_empty() { CALM_TICK } else { FEED_TICK };
+        (news, if is_busy { BUSY_TICK } else { next })
     }
 
-    /// Takes in the answer to a fetch; `None` if there was no good one. Returns the providers with news.
-    pub(crate) fn answered(&self, callout: u32, body: Option<Vec<u8>>, now: UnixTime) -> Vec<usize> {
-        let mut news = Vec::new();
-        let Some(provider) = self.callouts.borrow_mut().remove(&callout) else { return news };
+    /// Remembers what an answer will be about.
+    pub(crate) fn sent(&self, callout: u32, about: Callout) {
+        self.callouts.borrow_mut().insert(callout, about);
+    }
+
+    /// What an answer that has arrived is about.
+    pub(crate) fn landed(&self, callout: u32) -> Option<Callout> {
+        self.callouts.borrow_mut().remove(&callout)
+    }
+
+    /// Takes in the answer to a fetch; `None` if there was no good one.
+    pub(crate) fn keys_answered(
+        &self,
+        provider: usize,
+        body: Option<Vec<u8>>,
+        now: UnixTime,
+        news: &mut Vec<Need>,
+    ) {
         if let Some(remote) = self.remotes.borrow_mut().iter_mut().find(|r| r.provider == provider) {
             let event = remote.judge(body);
-            self.advance(remote, event, now, &mut news);
+            self.advance(remote, event, now, news);
             remote.judged = None;
         }
-        news
     }
 
     /// Tells what there is to tell of cache, signatures and keys.
@@ -129,6 +169,7 @@ impl Door {
                 metrics.set(&format!("doorward_keys_age_seconds.provider.{}", remote.name), age);
             }
         }
+        self.measure_feeds(metrics, now);
     }
 
     /// Whether the user id is to be put where access logs find it.
@@ -136,7 +177,7 @@ impl Door {
         self.gate.borrow().policy().access_log()
     }
 
-    fn advance(&self, remote: &mut Remote, event: Event, now: UnixTime, news: &mut Vec<usize>) {
+    fn advance(&self, remote: &mut Remote, event: Event, now: UnixTime, news: &mut Vec<Need>) {
         for effect in remote.lifecycle.on(event, now) {
             match effect {
                 Effect::WriteLease(lease) => host::share(&remote.lease_key, &lease.to_bytes()),
@@ -150,9 +191,9 @@ impl Door {
                     let keys = remote.judged.take().or_else(read);
                     remote.announce(keys.as_ref());
                     self.gate.borrow_mut().install(remote.provider, keys);
-                    news.push(remote.provider);
+                    news.push(Need::Keys(remote.provider));
                 }
-                Effect::Confirmed => news.push(remote.provider),
+                Effect::Confirmed => news.push(Need::Keys(remote.provider)),
                 Effect::Drop => {
                     host::log(
                         LogLevel::Error,
@@ -164,12 +205,10 @@ impl Door {
         }
     }
 
-    fn fetch(&self, remote: &mut Remote, now: UnixTime, news: &mut Vec<usize>) {
+    fn fetch(&self, remote: &mut Remote, now: UnixTime, news: &mut Vec<Need>) {
         let source = &remote.source;
-        match host::get(&source.cluster, &source.authority, &source.path, source.timeout) {
-            Ok(callout) => {
-                self.callouts.borrow_mut().insert(callout, remote.provider);
-            }
+        match host::get(&source.cluster, &source.authority, &source.path, None, source.timeout) {
+            Ok(callout) => self.sent(callout, Callout::Keys { provider: remote.provider }),
             Err(host::HostFailed) => {
                 let line = format!(
                     "provider {}: cluster {} is unknown, or none of its hosts can be reached",

@@ -1,5 +1,5 @@
 use doorward_gate::policy::{HeaderMutation, Permit};
-use doorward_gate::{Decision, Refusal, Reply, RequestHead, Waiting};
+use doorward_gate::{Decision, Need, Refusal, Reply, RequestHead, Waiting};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel, MapType};
 use std::cell::Cell;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::host;
 use crate::report::request_id;
 use crate::root::Worker;
-use crate::waiting::{Stage, Waiter};
+use crate::waiting::Stage;
 
 /// One request on its way through the gate.
 pub(crate) struct Filter {
@@ -40,7 +40,7 @@ impl HttpContext for Filter {
         match self.worker.door.decide(&head, Waiting::Allowed) {
             Decision::Forward(permit, mutation) => self.stage.set(self.worker.forward(&permit, &mutation)),
             Decision::Refuse(refusal) => self.stage.set(self.worker.refuse(&refusal, &head)),
-            Decision::Hold { provider } => match self.worker.hold(self.context_id, &buffer, provider) {
+            Decision::Hold(need) => match self.worker.hold(self.context_id, &buffer, need) {
                 Some(stage) => self.stage = stage,
                 None => self.stage.set(self.worker.decide_at_once(&head)),
             },
@@ -74,32 +74,40 @@ impl Drop for Filter {
 
 impl Worker {
     /// Takes a request in to wait, if that is of any use.
-    fn hold(&self, context_id: u32, head: &[u8], provider: usize) -> Option<Rc<Cell<Stage>>> {
-        if !self.door.is_worth_waiting(provider) {
+    fn hold(&self, context_id: u32, head: &[u8], need: Need) -> Option<Rc<Cell<Stage>>> {
+        if !self.door.is_worth_waiting(need) {
             return None;
         }
-        let stage = self.waiting.enter(context_id, head.to_vec(), provider, host::now());
+        let stage = self.waiting.enter(context_id, head.to_vec(), need, host::now());
         self.metrics.add("doorward_held", u64::from(stage.is_some()));
         stage
     }
 
-    /// Lets those go for whom keys have come, and answers those whose time is up.
-    pub(crate) fn release(&self, news: &[usize]) {
-        for waiter in self.waiting.leave(news, host::now()) {
+    /// Looks again at those who wait for one of these, and answers those whose time is up.
+    pub(crate) fn release(&self, news: &[Need]) {
+        for (waiter, is_over) in self.waiting.leave(news, host::now()) {
             if host::switch_to(waiter.context_id).is_err() {
                 // Its end was not told to us; there is nobody left to answer.
                 self.metrics.add("doorward_failures", 1);
                 continue;
             }
-            waiter.stage.set(self.decide_again(&waiter));
+            let Some(head) = RequestHead::parse(&waiter.head) else {
+                waiter.stage.set(self.broken());
+                continue;
+            };
+            // Who has the keys may still need revocations.
+            if !is_over
+                && let Decision::Hold(need) = self.door.decide(&head, Waiting::Allowed)
+                && self.door.is_worth_waiting(need)
+            {
+                self.waiting.come_back(waiter, need);
+                continue;
+            }
+            waiter.stage.set(self.decide_at_once(&head));
             if waiter.stage.get() == Stage::Passed {
                 host::resume();
             }
         }
-    }
-
-    fn decide_again(&self, waiter: &Waiter) -> Stage {
-        RequestHead::parse(&waiter.head).map_or_else(|| self.broken(), |head| self.decide_at_once(&head))
     }
 
     /// Decides with what there is.
@@ -107,7 +115,7 @@ impl Worker {
         match self.door.decide(head, Waiting::Over) {
             Decision::Forward(permit, mutation) => self.forward(&permit, &mutation),
             Decision::Refuse(refusal) => self.refuse(&refusal, head),
-            Decision::Hold { .. } => self.broken(),
+            Decision::Hold(_) => self.broken(),
         }
     }
 

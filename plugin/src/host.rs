@@ -137,14 +137,21 @@ pub(crate) fn tick_every(period: Duration) {
 }
 
 /// Sends a GET to a cluster. The answer comes to the root context under the number returned.
-pub(crate) fn get(cluster: &str, authority: &str, path: &str, timeout: Duration) -> Result<u32, HostFailed> {
-    let headers = vec![
+pub(crate) fn get(
+    cluster: &str,
+    authority: &str,
+    path: &str,
+    header: Option<(&str, &str)>,
+    timeout: Duration,
+) -> Result<u32, HostFailed> {
+    let mut headers = vec![
         (":method", "GET"),
         (":path", path),
         (":authority", authority),
         (":scheme", "https"),
         ("accept", "application/json"),
     ];
+    headers.extend(header);
     hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout).map_err(|_| HostFailed)
 }
 

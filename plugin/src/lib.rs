@@ -20,6 +20,8 @@
 mod configuration;
 /// What one worker shares between its requests: the gate, its keys and who waits for them.
 mod door;
+/// Revocations, followed.
+mod feeds;
 /// One request.
 mod filter;
 /// Every call to the host.
@@ -30,7 +32,7 @@ mod metrics;
 mod report;
 /// One worker: configuration, ticks and callouts.
 mod root;
-/// Requests that wait for keys.
+/// Requests that wait for keys or revocations.
 mod waiting;
 
 proxy_wasm::main! {{

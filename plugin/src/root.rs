@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::configuration;
-use crate::door::Door;
+use crate::door::{Callout, Door};
 use crate::filter::Filter;
 use crate::host;
 use crate::metrics::Metrics;
@@ -14,8 +14,6 @@ use doorward_gate::RequestHead;
 
 /// The first tick comes at once: it takes over the keys that other workers have, or sees to it that some come.
 const FIRST_TICK: Duration = Duration::from_millis(10);
-/// An answer larger than any key document is not even read.
-const MAX_ANSWER: usize = 512 * 1024;
 
 /// One worker's state. Nothing is static, so that two configurations in one VM do not meet.
 pub(crate) struct Worker {
@@ -39,11 +37,22 @@ impl Root {
 impl Context for Root {
     fn on_http_call_response(&mut self, callout: u32, _: usize, body_size: usize, _: usize) {
         let Some(worker) = &self.worker else { return };
-        let good = body_size <= MAX_ANSWER && answered_200();
+        let Some(about) = worker.door.landed(callout) else { return };
+        let good = body_size <= about.longest_answer() && answered_200();
         let body = if good { host::answer_body(body_size) } else { None };
-        let result = if body.is_some() { "answered" } else { "failed" };
-        worker.metrics.add(&format!("doorward_fetches.result.{result}"), 1);
-        let news = worker.door.answered(callout, body, host::now());
+        let (now, mut news) = (host::now(), Vec::new());
+        let (what, is_answered) = match about {
+            Callout::Keys { provider } => {
+                let is_answered = body.is_some();
+                worker.door.keys_answered(provider, body, now, &mut news);
+                ("fetches", is_answered)
+            }
+            Callout::Feed { provider, number } => {
+                ("revocation_polls", worker.door.feed_answered(provider, number, body, now, &mut news))
+            }
+        };
+        let result = if is_answered { "answered" } else { "failed" };
+        worker.metrics.add(&format!("doorward_{what}.result.{result}"), 1);
         worker.release(&news);
     }
 }

@@ -1,9 +1,9 @@
-use doorward_gate::UnixTime;
+use doorward_gate::{Need, UnixTime};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a request may wait for keys.
+/// How long a request may wait.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many requests of one worker may wait at once, and how many bytes of heads.
 const MAX_WAITERS: usize = 1_000;
@@ -20,7 +20,7 @@ pub(crate) enum Stage {
     Answered,
 }
 
-/// A request that waits for a provider's keys.
+/// A request that waits.
 pub(crate) struct Waiter {
     /// The request.
     pub(crate) context_id: u32,
@@ -28,7 +28,7 @@ pub(crate) struct Waiter {
     pub(crate) stage: Rc<Cell<Stage>>,
     /// Its head, as the host gave it.
     pub(crate) head: Vec<u8>,
-    provider: usize,
+    need: Need,
     until: UnixTime,
 }
 
@@ -44,7 +44,7 @@ impl WaitingRoom {
         &self,
         context_id: u32,
         head: Vec<u8>,
-        provider: usize,
+        need: Need,
         now: UnixTime,
     ) -> Option<Rc<Cell<Stage>>> {
         let mut waiters = self.waiters.borrow_mut();
@@ -54,16 +54,26 @@ impl WaitingRoom {
         }
         let stage = Rc::new(Cell::new(Stage::Held));
         let until = now.saturating_add(PATIENCE);
-        waiters.push(Waiter { context_id, stage: Rc::clone(&stage), head, provider, until });
+        waiters.push(Waiter { context_id, stage: Rc::clone(&stage), head, need, until });
         Some(stage)
     }
 
-    /// Those for whom keys of one of these providers have come, or whose time is up.
-    pub(crate) fn leave(&self, news: &[usize], now: UnixTime) -> Vec<Waiter> {
+    /// Those who need one of these, and those whose time is up, which is said with them.
+    pub(crate) fn leave(&self, news: &[Need], now: UnixTime) -> Vec<(Waiter, bool)> {
         // An end that is further off than anybody waits is from before the clock was set back.
-        let over = |waiter: &Waiter| waiter.until <= now || waiter.until > now.saturating_add(PATIENCE);
-        let done = |waiter: &mut Waiter| news.contains(&waiter.provider) || over(waiter);
-        self.waiters.borrow_mut().extract_if(.., done).collect()
+        let is_over = |waiter: &Waiter| waiter.until <= now || waiter.until > now.saturating_add(PATIENCE);
+        let done = |waiter: &mut Waiter| news.contains(&waiter.need) || is_over(waiter);
+        let leaving = self.waiters.borrow_mut().extract_if(.., done).collect::<Vec<_>>();
+        leaving
+            .into_iter()
+            .map(|waiter| (is_over(&waiter), waiter))
+            .map(|(over, waiter)| (waiter, over))
+            .collect()
+    }
+
+    /// Somebody who left needs something else, too; no longer than before.
+    pub(crate) fn come_back(&self, waiter: Waiter, need: Need) {
+        self.waiters.borrow_mut().push(Waiter { need, ..waiter });
     }
 
     /// A client that is gone waits no more.

@@ -61,7 +61,7 @@ fn report(file: &Path, configuration: Value) -> bool {
 /// Secrets are the VM's to have; here it only counts that they are asked for.
 fn compile(configuration: Value) -> Result<Policy, ConfigError> {
     Policy::compile(Config::read(configuration)?, &|_| {
-        Some("a secret that is long enough for this".to_owned())
+        Some("a-secret-that-is-long-enough-for-this".to_owned())
     })
 }
 

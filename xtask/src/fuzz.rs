@@ -12,7 +12,7 @@ use doorward_tests::{files, tools};
 use crate::error::Error;
 
 /// All targets, each a binary `fuzz-NAME` of the package `doorward-fuzz`.
-const TARGETS: [&str; 5] = ["bearer", "jws", "jwks", "path", "config"];
+const TARGETS: [&str; 6] = ["bearer", "jws", "jwks", "path", "config", "revocations"];
 
 /// What libFuzzer needs to see which way an input took.
 const INSTRUMENTATION: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use crate::keys::KeySet;
 use crate::policy::path::Path;
-use crate::policy::{Access, HeaderMutation, Mode, Permit, Policy, Provider, Rule};
+use crate::policy::{Access, HeaderMutation, Mode, Permit, Policy, Provider, Rule, WhenStale};
+use crate::token::revocation::{Feed, Knowledge};
 use crate::token::{Credential, Identity, Segments, TokenCache, UnverifiedToken};
 use crate::{Host, Reason, Refusal, RequestHead, UnixTime};
 
 /// How much of a `kid` is shown to the operator, in characters.
 const MAX_LOGGED_KID: usize = 64;
 
-/// So far ahead is a moment that the time of the last tick can tell that it is not past.
-const FAR: Duration = Duration::from_secs(30);
+/// So far off is a moment that the time of the last tick tells on which side of it we are.
+const FAR: Duration = Duration::from_secs(10);
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -22,11 +23,17 @@ pub enum Decision {
     Forward(Permit, HeaderMutation),
     /// It gets its answer here.
     Refuse(Refusal),
-    /// It waits for news of a provider, which may be on its way, and is decided anew. Nothing is counted yet.
-    Hold {
-        /// The provider, by its place in the configuration.
-        provider: usize,
-    },
+    /// It waits for something that may be on its way, and is decided anew. Nothing is counted yet.
+    Hold(Need),
+}
+
+/// What a request waits for. Providers are known by their place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// This provider's keys.
+    Keys(usize),
+    /// The first that is heard of this provider's revocations.
+    Revocations(usize),
 }
 
 /// Whether a request may still wait.
@@ -43,6 +50,7 @@ pub enum Waiting {
 pub struct Gate {
     policy: Policy,
     keys: TrustedKeys,
+    feeds: Vec<Option<Feed>>,
     cache: TokenCache,
     lookups: Lookups,
     last_version: u64,
@@ -57,13 +65,17 @@ pub struct Lookups {
 }
 
 impl Gate {
-    /// A gate for a policy. Keys that are not part of it come through [`Gate::install`].
-    pub fn new(mut policy: Policy) -> Self {
+    /// A gate for a policy. Keys that are not part of it come through [`Gate::install`], revocations through
+    /// [`Gate::feed`]. `me` is a random number that tells this worker from others.
+    pub fn new(mut policy: Policy, me: u64) -> Self {
         let keys = TrustedKeys(policy.providers.iter_mut().map(Provider::take_fixed_keys).collect());
+        let feed = |provider: &Provider| Some(Feed::new(me, provider.revocation()?.max_stale));
+        let feeds = policy.providers.iter().map(feed).collect();
         let (entries, bytes) = policy.cache;
         Self {
             policy,
             keys,
+            feeds,
             cache: TokenCache::new(entries, bytes),
             lookups: Lookups::default(),
             last_version: 0,
@@ -88,14 +100,19 @@ impl Gate {
         }
     }
 
+    /// What this worker knows of a provider's revocations, if the provider has any.
+    pub fn feed(&mut self, provider: usize) -> Option<&mut Feed> {
+        self.feeds.get_mut(provider)?.as_mut()
+    }
+
     /// Decides about one request.
     pub fn decide(&mut self, head: &RequestHead<'_>, host: &impl Host, waiting: Waiting) -> Decision {
-        let Self { policy, keys, cache, lookups, .. } = self;
-        let mut check = Check { policy, keys, cache, host, was_cached: None };
-        let verdict = check.admit(head);
+        let Self { policy, keys, feeds, cache, lookups, .. } = self;
+        let mut check = Check { policy, keys, feeds, cache, host, was_cached: None };
+        let verdict = check.admit(head, waiting);
         let was_cached = check.was_cached;
-        if let (Err(Stop { waits_for: Some(provider), .. }), Waiting::Allowed) = (&verdict, waiting) {
-            return Decision::Hold { provider: *provider };
+        if let (Err(Stop { needs: Some(need), .. }), Waiting::Allowed) = (&verdict, waiting) {
+            return Decision::Hold(*need);
         }
         lookups.count(was_cached);
         match verdict {
@@ -140,6 +157,7 @@ impl TrustedKeys {
 struct Check<'g, H> {
     policy: &'g Policy,
     keys: &'g TrustedKeys,
+    feeds: &'g [Option<Feed>],
     cache: &'g mut TokenCache,
     host: &'g H,
     /// Whether the token was found in the cache, once it was looked for.
@@ -147,7 +165,11 @@ struct Check<'g, H> {
 }
 
 impl<'g, H: Host> Check<'g, H> {
-    fn admit<'a>(&mut self, head: &RequestHead<'a>) -> Result<(Permit, Option<Credential<'a>>), Stop>
+    fn admit<'a>(
+        &mut self,
+        head: &RequestHead<'a>,
+        waiting: Waiting,
+    ) -> Result<(Permit, Option<Credential<'a>>), Stop>
     where
         'g: 'a,
     {
@@ -171,6 +193,7 @@ impl<'g, H: Host> Check<'g, H> {
         };
         credential.check_site(head, &self.policy.allowed_origins).map_err(|reason| rule.refuses(reason))?;
         let identity = self.identify(&credential).map_err(|stop| stop.about(rule))?;
+        let identity = self.alive(identity, waiting).map_err(|stop| stop.about(rule))?;
         let permit = rule.permit(identity, &path)?;
         Ok((permit, Some(credential)))
     }
@@ -193,12 +216,41 @@ impl<'g, H: Host> Check<'g, H> {
 
         let keys = trusted.of(provider.index()).ok_or_else(|| stop(Reason::KeysUnavailable))?;
         let verified = unverified.verify(provider, keys, self.host).map_err(stop)?;
-        let identity =
-            Identity::from_claims(&verified, provider, &self.policy.headers, host.now()).map_err(stop)?;
+        let (plan, revoked) = (&self.policy.headers, self.feed_of(provider.index()).map(Feed::set));
+        let identity = Identity::from_claims(&verified, provider, plan, revoked, host.now()).map_err(stop)?;
         let identity = Rc::new(identity);
         self.cache.insert(credential.bytes(), &identity, keys.version());
         Ok(identity)
     }
+
+    /// The same, unless the token has been withdrawn. Asked of each request, wherever its identity is from.
+    fn alive(&self, identity: Rc<Identity>, waiting: Waiting) -> Result<Rc<Identity>, Stop> {
+        let index = identity.provider_index();
+        let source = self.policy.providers.get(index).and_then(Provider::revocation);
+        let (Some(source), Some(feed)) = (source, self.feed_of(index)) else { return Ok(identity) };
+        let knowledge = feed.judge(identity.marks(), |moment, limit| is_within(moment, limit, self.host));
+        let (reason, needs) = match (knowledge, source.when_stale) {
+            (Knowledge::Alive, _) => return Ok(identity),
+            (Knowledge::Dead, _) => (Reason::Revoked, None),
+            (Knowledge::Nothing, _) if waiting == Waiting::Allowed => {
+                (Reason::RevocationsStale, Some(Need::Revocations(index)))
+            }
+            (Knowledge::Nothing | Knowledge::Stale, WhenStale::Allow) => return Ok(identity),
+            (Knowledge::Nothing | Knowledge::Stale, WhenStale::Deny) => (Reason::RevocationsStale, None),
+        };
+        let refusal = Refusal { provider: Some(identity.provider().to_owned()), ..reason.into() };
+        Err(Stop { refusal, needs })
+    }
+
+    fn feed_of(&self, provider: usize) -> Option<&'g Feed> {
+        self.feeds.get(provider)?.as_ref()
+    }
+}
+
+/// Whether a moment is less than so much away from now, before or after.
+fn is_within(moment: UnixTime, distance: Duration, host: &impl Host) -> bool {
+    let surely = |recent: UnixTime| recent.abs_diff(moment).saturating_add(FAR) < distance;
+    host.recently().is_some_and(surely) || host.now().abs_diff(moment) < distance
 }
 
 /// Whether a moment, in seconds, lies ahead. The clock is asked only where a little could make a difference.
@@ -210,8 +262,8 @@ fn is_ahead(moment: u64, host: &impl Host) -> bool {
 /// A request does not pass.
 struct Stop {
     refusal: Refusal,
-    /// The provider whose news could change that, if it is worth to wait for them.
-    waits_for: Option<usize>,
+    /// What could change that, if it is worth to wait for.
+    needs: Option<Need>,
 }
 
 impl Stop {
@@ -221,7 +273,7 @@ impl Stop {
         let refusal = Refusal { provider: Some(provider.name().to_string()), kid, ..reason.into() };
         let may_come = matches!(reason, Reason::KeysUnavailable | Reason::UnknownKey);
         let comes = may_come && provider.remote_keys().is_some();
-        Self { refusal, waits_for: comes.then(|| provider.index()) }
+        Self { refusal, needs: comes.then(|| Need::Keys(provider.index())) }
     }
 
     fn about(self, rule: &Rule) -> Self {
@@ -237,6 +289,6 @@ impl From<Reason> for Stop {
 
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, waits_for: None }
+        Self { refusal, needs: None }
     }
 }

@@ -27,12 +27,13 @@
 mod decide;
 pub mod json;
 pub mod keys;
+mod lease;
 pub mod policy;
 mod reply;
 mod request;
 pub mod token;
 
-pub use decide::{Decision, Gate, Lookups, Waiting};
+pub use decide::{Decision, Gate, Lookups, Need, Waiting};
 pub use reply::{Reason, Refusal, Reply};
 pub use request::RequestHead;
 

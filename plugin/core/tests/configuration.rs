@@ -2,6 +2,7 @@
 
 mod support;
 
+use doorward_gate::policy::WhenStale;
 use serde_json::{Value, json};
 use support::{compile, config};
 
@@ -16,6 +17,24 @@ fn mistake(pointer: &str, value: Value) -> String {
         other => panic!("{other}"),
     }
     compile(config).map(drop).unwrap_err().to_string()
+}
+
+/// Where revocations are, with one value replaced.
+fn feed(name: &str, value: Value) -> Value {
+    let mut feed = json!({"cluster": "issuer-management", "path": "/revocations", "token_env": "SECRET"});
+    feed[name] = value;
+    feed
+}
+
+#[test]
+fn a_feed_of_revocations_needs_little() {
+    let mut config = config();
+    config["providers"][0]["revocation"] = feed("max_stale", json!("4s"));
+    let policy = compile(config).unwrap();
+    let source = policy.providers()[0].revocation().unwrap();
+    let token = source.token.as_ref().unwrap();
+    assert_eq!((source.when_stale, token.expose().is_empty()), (WhenStale::Deny, false));
+    assert!(!format!("{policy:?}").contains(token.expose()));
 }
 
 #[test]
@@ -87,7 +106,42 @@ fn meaning() {
         ("/providers/0/token_type", json!("jose"), "providers[0].token_type: expected"),
         ("/providers/0/clock_skew", json!("6m"), "providers[0].clock_skew: at most 5m"),
         ("/providers/0/max_lifetime", json!("0s"), "providers[0].max_lifetime: "),
-        ("/providers/0/revocation", json!({}), "providers[0].revocation: not part of this version"),
+        ("/providers/0/revocation", json!({"path": "/r"}), "providers[0].revocation.cluster: missing"),
+        (
+            "/providers/0/revocation",
+            feed("cluster", json!("")),
+            "providers[0].revocation.cluster: must not be empty",
+        ),
+        (
+            "/providers/0/revocation",
+            feed("path", json!("r")),
+            "providers[0].revocation.path: must start with /",
+        ),
+        (
+            "/providers/0/revocation",
+            feed("path", json!("/r?a=1")),
+            "providers[0].revocation.path: must start with /, and",
+        ),
+        (
+            "/providers/0/revocation",
+            feed("max_stale", json!("3s")),
+            "providers[0].revocation.max_stale: at least 4s",
+        ),
+        (
+            "/providers/0/revocation",
+            feed("when_stale", json!("ask")),
+            "providers[0].revocation.when_stale: unknown variant",
+        ),
+        (
+            "/providers/0/revocation",
+            feed("token_env", json!("NO")),
+            "providers[0].revocation.token_env: the environment variable NO",
+        ),
+        (
+            "/providers/0/revocation",
+            feed("token_env", json!("TWO_LINES")),
+            "providers[0].revocation.token_env: TWO_LINES is empty, or",
+        ),
         ("/providers/0/claims", json!({"roles": []}), "providers[0].claims.roles: "),
         ("/providers/0/claims", json!({"roles": "a..b"}), "providers[0].claims.roles: "),
         ("/providers/0/keys", keys(json!({})), "providers[0].keys: exactly one of"),

@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
     }));
     let config = serde_json::from_str(CONFIG).ok().and_then(|json| Config::read(json).ok());
     let policy = config.and_then(|config| Policy::compile(config, &|_| None).ok());
-    let mut gate = Gate::new(policy.expect("the configuration above is good"));
+    let mut gate = Gate::new(policy.expect("the configuration above is good"), 1);
     if let Decision::Forward(permit, mutation) = gate.decide(&head, &Nobody, Waiting::Over) {
         assert!(permit.identity().is_none(), "nobody has signed anything");
         let left = head.headers().map(|(name, _)| name).filter(|name| {

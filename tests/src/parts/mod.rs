@@ -4,6 +4,8 @@
 pub mod echo;
 /// The proxy with the plugin in it.
 pub mod envoy;
+/// A feed of revocations that does as it is told.
+pub mod feed_server;
 /// The issuer on either store.
 pub mod issuer;
 /// A server of public keys that does as it is told: answers, fails, or lets wait.
@@ -19,6 +21,7 @@ pub mod user_service;
 
 pub use echo::{Echo, Received};
 pub use envoy::Envoy;
+pub use feed_server::{FeedServer, Mood};
 pub use issuer::{Issuer, Store};
 pub use key_server::{Answer, KeyServer};
 pub use listener::{Heard, Listener, QueueKind};

@@ -173,7 +173,7 @@ impl Host for Bare {
 
 fn gate(settings: &Value) -> Gate {
     let config = Config::read(settings.clone()).unwrap();
-    Gate::new(Policy::compile(config, &|_| None).unwrap())
+    Gate::new(Policy::compile(config, &|_| None).unwrap(), 1)
 }
 
 fn passes(gate: &mut Gate, token: &str) -> bool {

@@ -84,6 +84,8 @@ mod monitoring;
 mod operators;
 /// The issuer's refusals, seen through the gate.
 mod refusals;
+/// Tokens that are dead before they expire.
+mod revocation;
 /// The issuer's keys, changed behind the gate.
 mod rotation;
 /// What becomes of a session after the login.
@@ -111,6 +113,8 @@ mod support {
     pub(crate) mod edits;
     /// A file of `envoy/examples` in a real Envoy.
     pub(crate) mod example;
+    /// A gateway that follows a feed of revocations.
+    pub(crate) mod followed;
     /// An Envoy with listeners of any kind.
     pub(crate) mod gateway;
     /// A gRPC client and a service, over HTTP/2.

@@ -14,7 +14,7 @@ pub(crate) const MIN_SECRET: usize = 32;
 
 /// One key that can verify with one algorithm.
 pub struct Key {
-    pub(super) kid: Option<String>,
+    pub(crate) kid: Option<String>,
     material: Material,
     /// SubjectPublicKeyInfo in DER, for the host; empty for what the host cannot check.
     spki: Vec<u8>,

@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use crate::UnixTime;
+pub use crate::lease::Lease;
+use crate::lease::{from_millis, millis};
 use crate::policy::RemoteKeys;
 
 /// An unknown `kid` leads to a fetch at most this often, so that nobody can make us hammer the provider.
@@ -22,16 +24,6 @@ pub struct Record {
     pub fetched_at: UnixTime,
     /// The JWKS document, known to hold a usable key.
     pub document: Vec<u8>,
-}
-
-/// Leave to fetch, until a certain time. After a failure it stays taken, so that everybody waits before trying
-/// again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// The worker that holds it.
-    pub owner: u64,
-    /// When it is free again.
-    pub until: UnixTime,
 }
 
 /// What all workers see.
@@ -187,10 +179,9 @@ impl Lifecycle {
             || self.loaded.as_ref().is_none_or(|record| is_past(record.fetched_at, self.refresh(), now))
     }
 
-    /// A lease that ends later than any that was written now is from before the clock was set back.
+    /// After a failure a lease stays taken, so that everybody waits before trying again.
     fn is_free(&self, lease: Lease, now: UnixTime) -> bool {
-        let longest = self.timing.timeout.saturating_add(LEASE_MARGIN).max(COOL_DOWN);
-        lease.until <= now || lease.until > now.saturating_add(longest)
+        lease.is_free(self.timing.timeout.saturating_add(LEASE_MARGIN).max(COOL_DOWN), now)
     }
 
     /// Each worker's own share of a tenth less than the whole, so that Envoys started together drift apart.
@@ -221,7 +212,7 @@ fn is_past(moment: UnixTime, time: Duration, now: UnixTime) -> bool {
     moment > now || now >= moment.saturating_add(time)
 }
 
-/// The board's entries as bytes: a moment in milliseconds, then the rest.
+/// As bytes: a moment in milliseconds, then the document.
 impl Record {
     /// The record as it is written.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -236,29 +227,8 @@ impl Record {
     /// A record as it was written; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (moment, document) = bytes.split_first_chunk()?;
-        Some(Self {
-            fetched_at: Duration::from_millis(u64::from_le_bytes(*moment)),
-            document: document.to_vec(),
-        })
+        Some(Self { fetched_at: from_millis(*moment), document: document.to_vec() })
     }
-}
-
-impl Lease {
-    /// The lease as it is written.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [millis(self.until), self.owner.to_le_bytes()].concat()
-    }
-
-    /// A lease as it was written; `None` for anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (moment, owner) = bytes.split_first_chunk()?;
-        let owner = u64::from_le_bytes(owner.try_into().ok()?);
-        Some(Self { owner, until: Duration::from_millis(u64::from_le_bytes(*moment)) })
-    }
-}
-
-fn millis(moment: UnixTime) -> [u8; 8] {
-    u64::try_from(moment.as_millis()).unwrap_or(u64::MAX).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::headers::HeaderPlan;
 use super::rule::Rules;
-use super::schema::{Config, Mode, RemoteKeys};
+use super::schema::{Config, Mode, RemoteKeys, WhenStale};
 use crate::keys::{Algorithm, KeySet};
 use crate::token::{ClaimMap, TokenSource};
 
@@ -65,6 +65,7 @@ pub struct Provider {
     pub(super) clock_skew: Duration,
     pub(super) max_lifetime: Duration,
     pub(super) claims: ClaimMap,
+    pub(super) revocation: Option<RevocationSource>,
 }
 
 /// Where a provider's keys come from.
@@ -74,6 +75,37 @@ pub enum KeySource {
     Remote(RemoteKeys),
     /// Given once and for all; taken out when the gate is built.
     Fixed(Option<KeySet>),
+}
+
+/// Where a provider says which of its tokens are dead, and what that is worth.
+#[derive(Debug)]
+pub struct RevocationSource {
+    /// The Envoy cluster to ask.
+    pub cluster: String,
+    /// The path of the feed, without a query.
+    pub path: String,
+    /// What to show the feed.
+    pub token: Option<Secret>,
+    /// How old the knowledge may get.
+    pub max_stale: Duration,
+    /// What happens when it is older.
+    pub when_stale: WhenStale,
+}
+
+/// Something that must not be shown.
+pub struct Secret(pub(super) String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// The media type that a provider's tokens carry.
@@ -131,6 +163,10 @@ impl Provider {
 
     pub fn claims(&self) -> &ClaimMap {
         &self.claims
+    }
+
+    pub fn revocation(&self) -> Option<&RevocationSource> {
+        self.revocation.as_ref()
     }
 
     pub fn remote_keys(&self) -> Option<&RemoteKeys> {

@@ -17,9 +17,9 @@ mod rule;
 /// The configuration file's own shape.
 mod schema;
 
-pub use config::{ConfigError, Policy, Provider};
+pub use config::{ConfigError, Policy, Provider, RevocationSource, Secret};
 pub use headers::{HeaderMutation, HeaderPlan, PreparedHeaders};
 pub(crate) use headers::{encode_list, encode_value};
 pub(crate) use rule::Access;
 pub use rule::{Permit, Rule, Rules};
-pub use schema::{Config, Mode, RemoteKeys};
+pub use schema::{Config, Mode, RemoteKeys, WhenStale};

@@ -46,7 +46,7 @@ pub(super) struct ProviderConfig {
     pub(super) max_lifetime: Duration,
     #[serde(default)]
     pub(super) claims: BTreeMap<String, ClaimPaths>,
-    pub(super) revocation: Option<serde_json::Value>,
+    pub(super) revocation: Option<RevocationConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +76,30 @@ pub struct RemoteKeys {
     /// How long keys stay in use while they cannot be fetched again.
     #[serde(default = "seconds::<86400>", deserialize_with = "duration")]
     pub stale_for: Duration,
+}
+
+/// Where a provider says which of its tokens are dead.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevocationConfig {
+    pub(super) cluster: String,
+    pub(super) path: String,
+    pub(super) token_env: Option<String>,
+    #[serde(default = "seconds::<60>", deserialize_with = "duration")]
+    pub(super) max_stale: Duration,
+    #[serde(default)]
+    pub(super) when_stale: WhenStale,
+}
+
+/// What happens to tokens while nobody can say whether they are dead.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenStale {
+    /// They are refused.
+    #[default]
+    Deny,
+    /// They count, unless they are known to be dead.
+    Allow,
 }
 
 /// Where a claim is found: one path, or several of which the first that exists counts.

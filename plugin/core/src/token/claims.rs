@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::VerifiedToken;
+use super::revocation::{Marks, RevokedSet};
 use crate::json::{Json, Members};
 use crate::policy::{HeaderPlan, PreparedHeaders, Provider};
 use crate::{Reason, UnixTime};
@@ -60,6 +61,7 @@ pub struct Identity {
     permissions: Vec<String>,
     headers: PreparedHeaders,
     ends: u64,
+    marks: Marks,
 }
 
 impl std::fmt::Debug for Identity {
@@ -77,6 +79,7 @@ impl Identity {
         token: &VerifiedToken<'_>,
         provider: &Provider,
         plan: &HeaderPlan,
+        revoked: Option<&RevokedSet>,
         now: UnixTime,
     ) -> Result<Self, Reason> {
         let claims = &token.claims;
@@ -92,6 +95,7 @@ impl Identity {
             permissions: fields.list("permissions")?.unwrap_or_default(),
             headers: fields.prepare(plan)?,
             ends,
+            marks: revoked.map(|revoked| marks(token, revoked)).unwrap_or_default(),
         })
     }
 
@@ -125,6 +129,11 @@ impl Identity {
         &self.headers
     }
 
+    /// By what the token can be dead before it ends.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
     /// The second from which the token counts no more, skew included.
     pub(super) fn ends(&self) -> u64 {
         self.ends
@@ -138,6 +147,13 @@ impl Identity {
             texts.chain(headers).map(|length| length.saturating_add(32)).fold(0, usize::saturating_add);
         owned.saturating_add(self.user_id.len()).saturating_add(size_of::<Self>())
     }
+}
+
+/// Revocations speak of the registered claims, whatever the provider's other names are.
+fn marks(token: &VerifiedToken<'_>, revoked: &RevokedSet) -> Marks {
+    let text = |name| token.claims.get(name).and_then(Json::as_str);
+    let epoch = token.claims.get("epoch").and_then(Json::as_u64);
+    revoked.marks(text("sid"), text("sub"), epoch, token.key.as_deref())
 }
 
 fn check_times(claims: &Members<'_>, provider: &Provider, now: u64) -> Result<u64, Reason> {

@@ -6,6 +6,8 @@ mod cache;
 mod claims;
 /// Exactly one credential.
 mod extract;
+/// Tokens that are dead before they end.
+pub mod revocation;
 /// Strict parsing of the compact form.
 mod unverified;
 /// The only way to a verified token.

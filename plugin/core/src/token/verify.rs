@@ -2,7 +2,7 @@
 
 use super::UnverifiedToken;
 use crate::json::Members;
-use crate::keys::{KeySet, Selected};
+use crate::keys::{Key, KeySet, Selected};
 use crate::policy::Provider;
 use crate::{Host, Reason};
 
@@ -10,6 +10,8 @@ use crate::{Host, Reason};
 /// stay closed.
 pub struct VerifiedToken<'a> {
     pub(super) claims: Members<'a>,
+    /// The name of the key that made the signature, whatever the token says.
+    pub(super) key: Option<String>,
 }
 
 impl std::fmt::Debug for VerifiedToken<'_> {
@@ -35,13 +37,13 @@ impl<'a> UnverifiedToken<'a> {
         }
         let algorithm =
             self.algorithm().filter(|a| provider.algorithms().contains(a)).ok_or(Reason::BadSignature)?;
-        let verified = match keys.select(self.kid(), algorithm) {
-            Selected::Candidates(keys) => {
-                keys.iter().any(|key| key.verifies(self.raw, self.signing_input, self.signature, host))
-            }
-            Selected::OtherAlgorithm => false,
+        let candidates = match keys.select(self.kid(), algorithm) {
+            Selected::Candidates(keys) => keys,
+            Selected::OtherAlgorithm => return Err(Reason::BadSignature),
             Selected::Nothing => return Err(Reason::UnknownKey),
         };
-        if verified { Ok(VerifiedToken { claims: self.claims }) } else { Err(Reason::BadSignature) }
+        let verifies = |key: &&Key| key.verifies(self.raw, self.signing_input, self.signature, host);
+        let key = candidates.into_iter().find(verifies).ok_or(Reason::BadSignature)?;
+        Ok(VerifiedToken { key: key.kid.clone(), claims: self.claims })
     }
 }

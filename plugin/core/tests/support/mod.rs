@@ -88,6 +88,7 @@ pub(crate) fn compile(config: Value) -> Result<Policy, ConfigError> {
     let variables = |name: &str| match name {
         "SECRET" => Some("0123456789abcdef0123456789abcdef".to_owned()),
         "SECRET_OLD" => Some("fedcba9876543210fedcba9876543210".to_owned()),
+        "TWO_LINES" => Some("one\r\ntwo".to_owned()),
         "SHORT" => Some("0123456789abcdef0123456789abcde".to_owned()),
         _ => None,
     };
@@ -95,7 +96,7 @@ pub(crate) fn compile(config: Value) -> Result<Policy, ConfigError> {
 }
 
 pub(crate) fn gate_of(config: Value) -> Gate {
-    Gate::new(compile(config).unwrap())
+    Gate::new(compile(config).unwrap(), 1)
 }
 
 pub(crate) fn gate() -> Gate {
@@ -185,10 +186,21 @@ pub(crate) fn send(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Outcome {
+    Outcome { decision: decide(gate, clock, method, path, headers, Waiting::Allowed) }
+}
+
+pub(crate) fn decide(
+    gate: &mut Gate,
+    clock: &Clock,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    waiting: Waiting,
+) -> Decision {
     let pseudo = [(":method", method), (":path", path), (":authority", "gw.example.test")];
     let pairs = pseudo.iter().chain(headers).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let head = RequestHead::from_pairs(pairs);
-    Outcome { decision: gate.decide(&head, clock, Waiting::Allowed) }
+    gate.decide(&head, clock, waiting)
 }
 
 /// A GET with a bearer token.

@@ -14,6 +14,10 @@ use doorward_tests::process::{Launch, Running, Workdir};
 use doorward_tests::wait;
 use serde_json::{Value, json};
 
+/// What a feed of revocations asks for, and the variable in which the plugin finds it.
+pub(crate) const FEED_TOKEN: &str = "a-secret-for-the-feed";
+pub(crate) const FEED_TOKEN_VARIABLE: &str = "DOORWARD_TEST_FEED_TOKEN";
+
 /// What to start. One listener for each entry of `listeners`.
 pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
@@ -159,6 +163,7 @@ impl Gateway {
         let mut process = Launch::new("Envoy", &programs.envoy, workdir.path().join("envoy.log"))
             .args(["--disable-hot-restart", "--concurrency", &plan.concurrency.to_string(), "--config-path"])
             .args([&config])
+            .env(FEED_TOKEN_VARIABLE, FEED_TOKEN)
             .grace(Duration::from_secs(5))
             .start()
             .unwrap();
@@ -258,6 +263,7 @@ fn plugin(number: usize, settings: &Value, module: &PathBuf) -> Value {
         "vm_id": format!("door_{number}"),
         "runtime": "envoy.wasm.runtime.v8",
         "code": {"local": {"filename": module}},
+        "environment_variables": {"host_env_keys": [FEED_TOKEN_VARIABLE]},
     });
     // Settings that are text already are handed over as text.
     let form = if settings.is_string() { "StringValue" } else { "Struct" };

@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::keys::{Algorithm, KeySet};
-use crate::policy::config::{ConfigError, KeySource, Provider, TokenType};
-use crate::policy::schema::{ClaimPaths, KeysConfig, ProviderConfig, RemoteKeys, WrittenPath};
+use crate::policy::config::{ConfigError, KeySource, Provider, RevocationSource, Secret, TokenType};
+use crate::policy::schema::{
+    ClaimPaths, KeysConfig, ProviderConfig, RemoteKeys, RevocationConfig, WrittenPath,
+};
 use crate::token::{ClaimMap, ClaimPath};
 
 pub(super) fn compile(
@@ -29,9 +31,6 @@ pub(super) fn compile(
     if config.max_lifetime.is_zero() {
         return fail("max_lifetime", "must be longer than 0s");
     }
-    if config.revocation.is_some() {
-        return fail("revocation", "not part of this version of Doorward");
-    }
     let algorithms = compile_algorithms(at, &config.algorithms)?;
     let token_type = match config.token_type.to_ascii_lowercase().as_str() {
         "at+jwt" => TokenType::Exactly("at+jwt"),
@@ -50,6 +49,7 @@ pub(super) fn compile(
         clock_skew: config.clock_skew,
         max_lifetime: config.max_lifetime,
         claims: ClaimMap::new(compile_claims(at, config.claims)?),
+        revocation: config.revocation.map(|feed| compile_revocation(at, feed, variable)).transpose()?,
     })
 }
 
@@ -123,6 +123,41 @@ fn check_remote(at: &str, remote: RemoteKeys) -> Result<RemoteKeys, ConfigError>
     Ok(remote)
 }
 
+fn compile_revocation(
+    at: &str,
+    config: RevocationConfig,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<RevocationSource, ConfigError> {
+    let fail = |key: &str, message: &str| ConfigError::new(format!("{at}.revocation.{key}"), message);
+    if config.cluster.is_empty() {
+        return Err(fail("cluster", "must not be empty"));
+    }
+    if !config.path.starts_with('/') || config.path.contains(['?', '#']) {
+        return Err(fail("path", "must start with /, and have no query"));
+    }
+    if config.max_stale < Duration::from_secs(4) {
+        return Err(fail("max_stale", "at least 4s"));
+    }
+    let token = |name: String| {
+        let token = variable(&name).ok_or_else(|| fail("token_env", &is_not_set(&name)))?;
+        // It becomes a header's value.
+        let fits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let problem = || fail("token_env", &format!("{name} is empty, or holds more than visible ASCII"));
+        fits.then_some(Secret(token)).ok_or_else(problem)
+    };
+    Ok(RevocationSource {
+        token: config.token_env.map(token).transpose()?,
+        cluster: config.cluster,
+        path: config.path,
+        max_stale: config.max_stale,
+        when_stale: config.when_stale,
+    })
+}
+
+fn is_not_set(variable: &str) -> String {
+    format!("the environment variable {variable} is not set for this VM; see vm_config.environment_variables")
+}
+
 fn compile_secrets(
     at: &str,
     names: &[String],
@@ -135,11 +170,7 @@ fn compile_secrets(
     let mut secrets = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let fail = |message| ConfigError::new(format!("{at}.secret_env[{index}]"), message);
-        let secret = variable(name).ok_or_else(|| {
-            fail(format!(
-                "the environment variable {name} is not set for this VM; see vm_config.environment_variables"
-            ))
-        })?;
+        let secret = variable(name).ok_or_else(|| fail(is_not_set(name)))?;
         if KeySet::from_secrets(&[secret.clone().into_bytes()], algorithms).is_none() {
             return Err(fail(format!("the secret in {name} is shorter than 32 bytes")));
         }

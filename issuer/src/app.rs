@@ -12,6 +12,8 @@ mod keep_keys;
 pub mod key_ring;
 /// The listeners, from binding to draining.
 pub mod listen;
+/// Writing mails, and sending them.
+mod mails;
 /// The master key of a database that has none configured.
 mod master_key;
 /// The roles that exist from the start.
@@ -31,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use self::listen::{Listeners, termination};
+use self::mails::Mails;
 pub use self::master_key::MasterKeyError;
 use self::stores::Stores;
 use self::telling::Telling;
@@ -53,6 +56,7 @@ use crate::domain::keys::SigningAlgorithm;
 use crate::domain::login::Login;
 use crate::domain::login_history::ReadHistory;
 use crate::domain::own_sessions::OwnSessions;
+use crate::domain::password_reset::PasswordReset;
 use crate::domain::policy::PasswordPolicy;
 use crate::domain::read_alerts::ReadAlerts;
 use crate::domain::read_audit::ReadAudit;
@@ -60,7 +64,9 @@ use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::session::SessionLimits;
+use crate::domain::verify_email::VerifyEmail;
 use crate::http::routes::Parts;
+use crate::mail::sender::{MailSender, MailSenderError};
 use crate::store::OpenError;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::with_causes;
@@ -73,6 +79,7 @@ pub struct App {
     pub parts: Parts,
     ring: Arc<RingKeeper>,
     telling: Arc<Telling>,
+    mail_sender: Option<Arc<MailSender>>,
 }
 
 /// Why the issuer does not start; one sentence that says what to do next.
@@ -93,6 +100,9 @@ pub enum StartError {
     /// The password pool has no threads.
     #[error("the password threads cannot start ({0}); lower password.threads or raise the limit on threads")]
     Pool(std::io::Error),
+    /// Mails cannot be sent.
+    #[error(transparent)]
+    Mail(#[from] MailSenderError),
     /// An address cannot be listened on.
     #[error("{key}: cannot listen on {address} ({source}); free the address or choose another")]
     Listen {
@@ -115,6 +125,9 @@ pub enum StartError {
 pub async fn serve(config: &Config) -> Result<(), StartError> {
     let end = termination()?;
     let app = App::open(config).await?;
+    if config.confirm_email && !config.require_verified_email {
+        tracing::warn!("registration.confirm_email hides little while login.require_verified_email is off");
+    }
     app.run(Listeners::bind(&config.server).await?, end).await
 }
 
@@ -156,20 +169,25 @@ impl App {
             random: random.clone(),
         });
 
+        let guard = Arc::new(Guard {
+            attempts: stores.attempts.clone(),
+            blinder: Arc::new(KeyedBlinder::new(ring.clone())),
+            limits: config.limits.clone(),
+            clock: clock.clone(),
+        });
+        let Mails { post, tokens, sender: mail_sender } =
+            mails::open(config.mail.as_ref(), &stores, &ring, &guard, (&clock, &random), &metrics)?;
+
         let register = Arc::new(Register {
             users: stores.users.clone(),
             roles: stores.roles.clone(),
             hasher: hasher.clone(),
             policy: policy.clone(),
             default_roles: vec![roles::user()],
+            post: post.clone(),
+            hide_taken: config.confirm_email,
             clock: clock.clone(),
             random: random.clone(),
-        });
-        let guard = Arc::new(Guard {
-            attempts: stores.attempts,
-            blinder: Arc::new(KeyedBlinder::new(ring.clone())),
-            limits: config.limits.clone(),
-            clock: clock.clone(),
         });
         let login = Arc::new(Login {
             users: stores.users.clone(),
@@ -179,6 +197,7 @@ impl App {
             hasher: hasher.clone(),
             refresh_tokens: refresh_tokens.clone(),
             grant: grant.clone(),
+            require_verified_email: config.require_verified_email,
             session_limits: SessionLimits { idle: config.token.refresh_ttl, whole: config.token.session_ttl },
             hours: config.alert_hours,
             clock: clock.clone(),
@@ -198,8 +217,24 @@ impl App {
             users: stores.users.clone(),
             guard: guard.clone(),
             history: stores.history.clone(),
+            hasher: hasher.clone(),
+            policy: policy.clone(),
+            clock: clock.clone(),
+        });
+        let password_reset = Arc::new(PasswordReset {
+            users: stores.users.clone(),
+            letters: stores.letters.clone(),
+            tokens: tokens.clone(),
             hasher,
             policy,
+            post: post.clone(),
+            clock: clock.clone(),
+        });
+        let verify_email = Arc::new(VerifyEmail {
+            users: stores.users.clone(),
+            letters: stores.letters,
+            tokens,
+            post,
             clock: clock.clone(),
         });
         let administer_users = Arc::new(AdministerUsers {
@@ -236,6 +271,8 @@ impl App {
             own_sessions,
             history,
             change_password,
+            password_reset,
+            verify_email,
             revocations,
             administer_users,
             administer_roles,
@@ -255,16 +292,23 @@ impl App {
             flows: TaskTracker::new(),
             draining: CancellationToken::new(),
         };
-        Ok(Self { register, parts, ring, telling })
+        Ok(Self { register, parts, ring, telling, mail_sender: mail_sender.map(Arc::new) })
     }
 
-    /// Answers requests until `end`, keeps the key ring, and tells what happens.
+    /// Answers requests until `end`, keeps the key ring, tells what happens, and sends mails.
     ///
     /// # Errors
     /// When a listener breaks.
     pub async fn run(&self, listeners: Listeners, end: impl Future<Output = ()>) -> Result<(), StartError> {
         let keeping = tokio::spawn(keep_keys::keep(self.ring.clone(), self.parts.metrics.clone()));
         let telling = self.telling.clone().start();
+        if let Some(sender) = self.mail_sender.clone() {
+            let draining = self.parts.draining.clone();
+            // The end waits for it, as for every flow that writes.
+            self.parts.flows.spawn(async move { sender.run(draining.cancelled_owned()).await });
+        } else {
+            tracing::info!("mail.smtp_url is not set: no mail goes out");
+        }
         let ended = listeners.run(&self.parts, end).await;
         keeping.abort();
         telling.stop().await;

@@ -33,6 +33,8 @@ use crate::domain::alert::Hours;
 use crate::domain::guard::Limits;
 use crate::domain::role::Role;
 use crate::events::broker::Broker;
+use crate::mail::sender::Letterhead;
+use crate::mail::server::SmtpServer;
 
 /// Everything the issuer was told, checked. Without `Debug`; see [`Config::effective`].
 pub struct Config {
@@ -54,6 +56,12 @@ pub struct Config {
     pub alert_hours: Option<Hours>,
     /// `registration.open`
     pub registration_open: bool,
+    /// `registration.confirm_email`
+    pub confirm_email: bool,
+    /// `login.require_verified_email`
+    pub require_verified_email: bool,
+    /// `mail.*`; without it no mail goes out.
+    pub mail: Option<Mail>,
     /// `roles`: made at start, beside `user` and `admin`.
     pub roles: Vec<Role>,
     /// `telemetry.*`
@@ -155,6 +163,14 @@ pub struct Password {
     pub queue: usize,
 }
 
+/// Where mails go, and what they say about us.
+pub struct Mail {
+    /// Takes them.
+    pub server: SmtpServer,
+    /// Who writes, and where links lead.
+    pub letterhead: Letterhead,
+}
+
 /// What is logged, and how.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -203,6 +219,10 @@ impl Config {
         let limits = limits::limits(&mut settings);
         let alert_hours = limits::hours(&mut settings);
         let registration_open = settings.take("registration.open", true);
+        let mail = read::mail(&mut settings);
+        let confirm_email = read::needs_mail(&mut settings, "registration.confirm_email", mail.as_ref());
+        let require_verified_email =
+            read::needs_mail(&mut settings, "login.require_verified_email", mail.as_ref());
         let roles = roles::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
         let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;
@@ -216,6 +236,9 @@ impl Config {
             limits,
             alert_hours,
             registration_open,
+            confirm_email,
+            require_verified_email,
+            mail,
             roles,
             telemetry,
             effective,

@@ -10,5 +10,6 @@ pub mod crypto;
 pub mod domain;
 pub mod events;
 pub mod http;
+pub mod mail;
 pub mod store;
 pub mod telemetry;

@@ -46,7 +46,10 @@ impl Certificate {
     }
 
     /// How a server of ours shows it.
-    pub(crate) fn server_config(&self) -> Result<ServerConfig> {
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn server_config(&self) -> Result<ServerConfig> {
         let unusable = |why: &dyn std::fmt::Display| Error::unexpected("the certificate", why.to_string());
         let chain = CertificateDer::from_pem_slice(self.pem.as_bytes()).map_err(|why| unusable(&why))?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|why| unusable(&why))?;

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::domain::ports::{
-    Alerts, Attempts, Audit, Keys, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth, Users,
+    Alerts, Attempts, Audit, Keys, Letters, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth,
+    Users,
 };
 use crate::store::OpenError;
 use crate::store::mongodb::MongoStore;
@@ -15,6 +16,7 @@ pub(super) struct Stores {
     pub(super) users: Arc<dyn Users>,
     pub(super) roles: Arc<dyn Roles>,
     pub(super) sessions: Arc<dyn Sessions>,
+    pub(super) letters: Arc<dyn Letters>,
     pub(super) keys: Arc<dyn Keys>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) revocations: Arc<dyn Revocations>,
@@ -44,6 +46,7 @@ impl Stores {
         S: Users
             + Roles
             + Sessions
+            + Letters
             + Keys
             + Audit
             + Outbox
@@ -59,6 +62,7 @@ impl Stores {
             users: store.clone(),
             roles: store.clone(),
             sessions: store.clone(),
+            letters: store.clone(),
             keys: store.clone(),
             outbox: store.clone(),
             revocations: store.clone(),

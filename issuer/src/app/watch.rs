@@ -4,6 +4,7 @@ use crate::crypto::pool::PoolWatch;
 use crate::domain::outbox::{Channel, EntryState, OutboxStatus};
 use crate::events::keeper::OutboxWatch;
 use crate::events::relay::RelayWatch;
+use crate::mail::sender::MailWatch;
 use crate::store::watched::StoreWatch;
 use crate::telemetry::metrics::Metrics;
 
@@ -36,5 +37,11 @@ impl OutboxWatch for Metrics {
 impl StoreWatch for Metrics {
     fn took(&self, operation: &'static str, time: Duration) {
         self.store_took(operation, time);
+    }
+}
+
+impl MailWatch for Metrics {
+    fn tried(&self, outcome: &'static str) {
+        self.mail(outcome);
     }
 }

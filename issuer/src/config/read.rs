@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::Settings;
-use super::{Algorithm, Events, Password, Secret, Server, Store, Telemetry, Token};
+use super::{Algorithm, Events, Mail, Password, Secret, Server, Store, Telemetry, Token};
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::DEFAULT_COST;
 use crate::crypto::signer::MIN_SHARED_SECRET;
@@ -15,13 +16,12 @@ use crate::domain::event::Event;
 use crate::domain::password::COSTS;
 use crate::domain::policy::{DEFAULT_MIN_LENGTH, DEFAULT_MIN_SCORE};
 use crate::events::broker::Broker;
+use crate::mail::sender::Letterhead;
+use crate::mail::server::SmtpServer;
 
 /// Keys of the contract that need a part which this version does not have.
 pub(super) fn refuse_later_keys(settings: &mut Settings) {
     settings.refuse_if_on("events.mail_exchange", "publishing mail jobs");
-    settings.refuse("mail", "sending mail");
-    settings.refuse_if_on("registration.confirm_email", "confirming e-mail addresses");
-    settings.refuse_if_on("login.require_verified_email", "verifying e-mail addresses");
 }
 
 pub(super) fn server(settings: &mut Settings) -> Server {
@@ -193,6 +193,42 @@ pub(super) fn password(settings: &mut Settings) -> Password {
     let queue = settings
         .take_if("password.queue", 64, "must be between 1 and 65536", |queue| (1..=65_536).contains(queue));
     Password { cost, min_length, min_score, blocklist, threads, queue }
+}
+
+pub(super) fn mail(settings: &mut Settings) -> Option<Mail> {
+    const URL: &str = "mail.smtp_url";
+    const FROM: &str = "mail.from";
+    const BASE_URL: &str = "mail.base_url";
+    let url = settings.take_secret(URL);
+    let from = settings.take_optional::<String>(FROM);
+    let base_url = settings.take_optional::<String>(BASE_URL);
+    let from = from.map(|text| {
+        let from = text.parse::<Mailbox>().ok().filter(|from| from.email.domain().is_ascii());
+        noted(settings, FROM, from.ok_or("must be an address, such as Doorward <no-reply@example.test>"))
+    });
+    let base_url = base_url.map(|text| {
+        let wanted =
+            "must be the URL of the pages that links in mails lead to, such as https://app.example.test";
+        noted(settings, BASE_URL, if is_url(&text) { Ok(text) } else { Err(wanted) })
+    });
+    let server = noted(settings, URL, SmtpServer::parse(url?.expose()));
+    for (key, missing) in [(FROM, from.is_none()), (BASE_URL, base_url.is_none())] {
+        if missing {
+            settings.mistake(key, "is required by mail.smtp_url");
+        }
+    }
+    let base_url = base_url??.trim_end_matches('/').to_owned();
+    Some(Mail { server: server?, letterhead: Letterhead { from: from??, base_url } })
+}
+
+/// A switch that nobody could get past without mails.
+pub(super) fn needs_mail(settings: &mut Settings, key: &'static str, mail: Option<&Mail>) -> bool {
+    settings
+        .take_if(key, false, "needs mail.smtp_url, mail.from and mail.base_url", |on| !on || mail.is_some())
+}
+
+fn noted<T, E: ToString>(settings: &mut Settings, key: &str, parsed: Result<T, E>) -> Option<T> {
+    parsed.map_err(|error| settings.mistake(key, &error.to_string())).ok()
 }
 
 pub(super) fn telemetry(settings: &mut Settings) -> Telemetry {

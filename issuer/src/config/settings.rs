@@ -114,19 +114,6 @@ impl Settings {
         }
     }
 
-    /// A key that another version honours and this one cannot.
-    pub(super) fn refuse(&mut self, key: &str, what: &str) {
-        let inside = format!("{key}.");
-        let refused: Vec<_> = self
-            .given
-            .extract_if(.., |given, _| given == key || given.starts_with(&inside))
-            .map(|(given, _)| given)
-            .collect();
-        for given in refused {
-            self.mistake(&given, &format!("{what} is not part of this version; remove the key"));
-        }
-    }
-
     /// A switch that this version can only leave off.
     pub(super) fn refuse_if_on(&mut self, key: &'static str, what: &str) {
         if self.parse(key).unwrap_or(false) {

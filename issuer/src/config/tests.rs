@@ -182,13 +182,36 @@ fn variables_of_the_neighbours_are_left_alone() {
 }
 
 #[test]
-fn keys_of_a_later_version_are_refused_with_a_sentence() {
-    assert_eq!(
-        mistake("[mail]\nfrom = 'a@b.com'", &[]),
-        "mail.from: sending mail is not part of this version; remove the key"
-    );
-    assert!(mistake("[login]\nrequire_verified_email = true", &[]).contains("is not part of this version"));
-    read("[login]\nrequire_verified_email = false", &[]).unwrap();
+fn mails_need_all_that_a_mail_needs() {
+    const MAIL: &str = "[mail]\nsmtp_url = 'smtps://u:p@mail.example.test'\nfrom = 'a@b.test'\n\
+                        base_url = 'https://app.example.test/'";
+    let mail = read(MAIL, &[]).unwrap().mail.unwrap();
+    assert_eq!(mail.letterhead.base_url, "https://app.example.test");
+    assert!(read("", &[]).unwrap().mail.is_none());
+    for (line, key) in [
+        ("smtp_url = 'http://mail.example.test'", "mail.smtp_url: "),
+        ("smtp_url = 'smtp://u:p@mail.example.test'", "mail.smtp_url: would send its password in the clear"),
+        ("from = 'nobody'", "mail.from: "),
+        ("from = \"a@b.test\\r\\nBcc: c@d.test\"", "mail.from: "),
+        ("base_url = 'app.example.test'", "mail.base_url: "),
+        ("base_url = 'https://app.example.test/?x'", "mail.base_url: "),
+    ] {
+        let name = line.split(' ').next().unwrap();
+        let others = MAIL.lines().filter(|other| !other.trim().starts_with(name));
+        let file = others.chain([line]).collect::<Vec<_>>().join("\n");
+        let message = mistake(&file, &[]);
+        assert!(message.starts_with(key) && !message.contains("u:p"), "{file}: {message}");
+    }
+    for name in ["from", "base_url"] {
+        let file: Vec<_> = MAIL.lines().filter(|line| !line.trim().starts_with(name)).collect();
+        assert_eq!(mistake(&file.join("\n"), &[]), format!("mail.{name}: is required by mail.smtp_url"));
+    }
+    for (section, key) in [("registration", "confirm_email"), ("login", "require_verified_email")] {
+        let switch = format!("[{section}]\n{key} = true\n");
+        let needs = format!("{section}.{key}: needs mail.smtp_url, mail.from and mail.base_url");
+        assert_eq!(mistake(&switch, &[]), needs);
+        read(&format!("{switch}{MAIL}"), &[]).unwrap();
+    }
 }
 
 #[test]

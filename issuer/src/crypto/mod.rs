@@ -8,6 +8,8 @@ pub mod keeper;
 pub mod mail_sealer;
 /// The one secret to keep: what seals the ring.
 pub mod master_key;
+/// Tokens that are mailed.
+pub mod one_time;
 /// Passwords: peppered bcrypt in the pool.
 pub mod password;
 /// A bounded pool of threads for slow work.

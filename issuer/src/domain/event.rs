@@ -10,6 +10,7 @@ use super::audit::AuditEntry;
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
 use super::login_history::LoginEntry;
+use super::one_time::IssuedToken;
 use super::outbox::{Channel, MailJob, OutboxEntry};
 use super::role::RoleName;
 use super::user::{User, UserStatus};
@@ -104,6 +105,8 @@ pub struct Report {
     pub events: Vec<Event>,
     /// What to write to people, about the same user.
     pub mails: Vec<MailJob>,
+    /// The token in a mail to him.
+    pub token: Option<IssuedToken>,
     /// What to keep on record, if an administrator does it.
     pub audit: Option<AuditEntry>,
     /// What to remember of a login; it is the user's.
@@ -119,6 +122,7 @@ impl Report {
             request_id: context.request_id.clone(),
             events: Vec::new(),
             mails: Vec::new(),
+            token: None,
             audit: None,
             login: None,
         }
@@ -138,10 +142,16 @@ impl Report {
         self
     }
 
+    /// And this token is in the mail.
+    #[must_use]
+    pub fn issue(self, token: IssuedToken) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
     /// Nothing to tell, nor to mail.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.events.is_empty() && self.mails.is_empty()
+        self.events.is_empty() && self.mails.is_empty() && self.token.is_none()
     }
 
     /// And an administrator did it.
@@ -290,6 +300,12 @@ impl UserUpdate {
     #[must_use]
     pub fn status(status: UserStatus) -> Self {
         Self { status: Some(status.as_str()), ..Self::default() }
+    }
+
+    /// The address is proven from now on.
+    #[must_use]
+    pub fn email_verified() -> Self {
+        Self { email_verified: Some(true), ..Self::default() }
     }
 
     /// These are the roles from now on.

@@ -35,6 +35,8 @@ pub struct Login {
     pub refresh_tokens: Arc<dyn RefreshTokens>,
     /// Makes the access token.
     pub grant: Arc<Grant>,
+    /// Whether somebody has to have proven his e-mail address first.
+    pub require_verified_email: bool,
     /// How long a session is.
     pub session_limits: SessionLimits,
     /// When logins are expected; always, if nobody said.
@@ -72,7 +74,9 @@ enum Outcome {
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// No such user, another password, or an account that is closed: the client is not told which.
+    /// No such user, another password, an account that is closed, or one whose address has to be proven first: the
+    /// client is not told which. Saying the last would tell a stranger who has just registered an address whether it was
+    /// taken.
     #[error("the credentials are not right")]
     InvalidCredentials,
     /// Too many tried on this account or from this address.
@@ -129,6 +133,9 @@ impl Login {
             // Only now, so that a closed account is no faster than an open one.
             (Some(account), _) if account.user.status != UserStatus::Active => {
                 failed(Some(account.user), LoginFailure::Suspended)
+            }
+            (Some(account), _) if self.require_verified_email && !account.user.email_verified => {
+                failed(Some(account.user), LoginFailure::UnverifiedEmail)
             }
             (Some(account), Verdict::Match { rehash }) => Outcome::Proven { account, rehash },
         };

@@ -37,6 +37,8 @@ pub enum LoginFailure {
     WrongPassword,
     /// The password was right, and the account is closed.
     Suspended,
+    /// The password was right, and the e-mail address has to be proven first.
+    UnverifiedEmail,
 }
 
 /// Whether somebody's device is known.
@@ -158,13 +160,14 @@ impl LoginFailure {
             Self::UnknownAccount => "unknown_account",
             Self::WrongPassword => "wrong_password",
             Self::Suspended => "suspended",
+            Self::UnverifiedEmail => "unverified_email",
         }
     }
 
     /// The failure with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::UnknownAccount, Self::WrongPassword, Self::Suspended]
+        [Self::UnknownAccount, Self::WrongPassword, Self::Suspended, Self::UnverifiedEmail]
             .into_iter()
             .find(|failure| failure.as_str() == name)
     }

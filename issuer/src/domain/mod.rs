@@ -25,6 +25,10 @@ pub mod field;
 pub mod ids;
 /// Sealed keys, as the store sees them.
 pub mod keys;
+/// What is mailed, and how it waits for that.
+pub mod mail;
+/// Tokens that are good once, for one purpose.
+pub mod one_time;
 /// What waits to be told, and what becomes of it.
 pub mod outbox;
 /// Long lists, a page at a time.
@@ -35,6 +39,8 @@ pub mod password;
 pub mod permit;
 /// Which passwords may be chosen.
 pub mod policy;
+/// From a link that somebody shall have to a sealed mail job.
+pub mod post;
 /// Tokens that are dead before their time.
 pub mod revocation;
 /// Roles and the permissions they carry.
@@ -73,6 +79,8 @@ pub mod login;
 pub mod login_history;
 /// What users do about their own sessions: see them, end one, end all.
 pub mod own_sessions;
+/// A link by mail for those who forgot their password, and the new password for it.
+pub mod password_reset;
 /// What somebody should look at, for those who may.
 pub mod read_alerts;
 /// What administrators did, for those who may know.
@@ -83,3 +91,5 @@ pub mod refresh;
 pub mod register;
 /// Dead tokens, as soon as they are, to all gateways.
 pub mod revocation_feed;
+/// A link by mail, and the proof that its reader owns the address.
+pub mod verify_email;

@@ -13,6 +13,7 @@ use super::audit::AuditEntry;
 use super::event::Report;
 use super::ids::{SessionId, UserId};
 use super::keys::{KeyKind, RingChange, SealedRing, SealedSecret};
+use super::one_time::{FoundToken, MintedOneTimeToken, Purpose, TokenOwner};
 use super::outbox::fate::Fate;
 use super::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use super::page::Place;
@@ -347,6 +348,40 @@ pub trait Outbox: Send + Sync {
     fn news(&self) -> watch::Receiver<u64>;
 }
 
+/// Mails with links, and the one-time tokens in them. What holds for a [`Report`] given to [`Users`] holds here.
+#[async_trait]
+pub trait Letters: Send + Sync {
+    /// Writes the report and nothing else: about a user who is still in the epoch that `owner` names; or about nobody,
+    /// with the same operations, so that the time it takes does not tell the two apart.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn post(&self, owner: Option<TokenOwner>, report: &Report) -> Result<Changed, StoreError>;
+
+    /// The token with that fingerprint, if it is somebody's, for that purpose, unused, and good at `now`.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn find(
+        &self,
+        purpose: Purpose,
+        fingerprint: TokenFingerprint,
+        now: Timestamp,
+    ) -> Result<Option<FoundToken>, StoreError>;
+
+    /// Uses the token up and [changes](Users::change) its owner, who must still be in its epoch: both or neither, in one
+    /// transaction. Of many attempts with one token, on any number of replicas, one happens.
+    ///
+    /// # Errors
+    /// As [`Users::change`].
+    async fn redeem(
+        &self,
+        token: &FoundToken,
+        change: &UserChange,
+        report: &Report,
+    ) -> Result<Changed, WriteUserError>;
+}
+
 /// Which tokens are dead, in the order in which they died.
 #[async_trait]
 pub trait Revocations: Send + Sync {
@@ -514,6 +549,15 @@ pub trait AccessTokens: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signing key refused to sign")]
 pub struct SignError;
+
+/// Makes one-time tokens and recognises them.
+pub trait OneTimeTokens: Send + Sync {
+    /// A new one.
+    fn mint(&self, purpose: Purpose) -> MintedOneTimeToken;
+
+    /// What the store would know the token by, if it is one for that purpose; `None` for a text that is no token at all.
+    fn fingerprint(&self, purpose: Purpose, token: &str) -> Option<TokenFingerprint>;
+}
 
 /// The public half of the signing keys.
 pub trait Jwks: Send + Sync {

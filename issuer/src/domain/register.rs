@@ -9,9 +9,11 @@ use super::event::{Event, Report};
 use super::existing_roles::{ExistingError, existing};
 use super::field::{FieldError, noted};
 use super::ids::UserId;
+use super::one_time::Purpose;
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
 use super::ports::{HashError, PasswordHasher, Roles, StoreError, Users, WriteUserError};
+use super::post::Post;
 use super::role::RoleName;
 use super::user::{Account, User, UserStatus};
 use super::username::Username;
@@ -28,6 +30,10 @@ pub struct Register {
     pub policy: PasswordPolicy,
     /// The roles of somebody who registers himself.
     pub default_roles: Vec<RoleName>,
+    /// Posts the mail with which the owner of the address confirms it; without it, none is.
+    pub post: Option<Arc<Post>>,
+    /// Whether strangers are kept from finding out that an address is taken. Only its owner is told, by mail.
+    pub hide_taken: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The dice.
@@ -50,6 +56,7 @@ pub struct NewUser {
     username: Option<Username>,
     roles: Vec<RoleName>,
     password: PasswordHash,
+    hide_taken: bool,
 }
 
 /// Why there is no new account.
@@ -94,7 +101,8 @@ impl Register {
         request: NewUserRequest,
         context: &RequestContext,
     ) -> Result<NewUser, RegisterError> {
-        self.hash(self.check(request)?, self.default_roles.clone(), context).await
+        let new = self.hash(self.check(request)?, self.default_roles.clone(), context).await?;
+        Ok(NewUser { hide_taken: self.hide_taken, ..new })
     }
 
     /// An operator wants an account with the roles he names. The same rules hold.
@@ -112,7 +120,9 @@ impl Register {
         self.hash(choice, roles.into_iter().map(|role| role.name).collect(), context).await
     }
 
-    /// Makes the account. Should run to its end once it has begun.
+    /// Makes the account, and asks its owner by mail to confirm the address. Should run to its end once it has begun.
+    ///
+    /// A stranger who must not find out that the address is taken gets an account that nobody has, and the owner a mail.
     ///
     /// # Errors
     /// See [`RegisterError`]; then there is no new account. After [`RegisterError::Store`] there may be one: trying
@@ -161,9 +171,18 @@ impl Register {
             updated_at: now,
         };
         let report = Report::new(now, context).tell(Event::UserCreated { user: Box::new(user.clone()) });
+        let report = match &self.post {
+            Some(post) => post.link(Purpose::VerifyEmail, &user, report),
+            None => report,
+        };
         let report = more(&user, report);
         let account = Account { user, password: new.password };
-        self.users.insert(&account, &report).await?;
+        match (self.users.insert(&account, &report).await, &self.post) {
+            (Err(WriteUserError::EmailTaken), Some(post)) if new.hide_taken => {
+                post.send_address_taken(account.user.email.clone(), now, context).await?;
+            }
+            (inserted, _) => inserted?,
+        }
         Ok(account.user)
     }
 
@@ -191,7 +210,7 @@ impl Register {
         let chosen = self.hasher.choose(choice, context.address).await?;
         let refused = |why| RegisterError::Invalid(vec![FieldError::new("password", why)]);
         let password = chosen.map_err(refused)?;
-        Ok(NewUser { email, username, roles, password })
+        Ok(NewUser { email, username, roles, password, hide_taken: false })
     }
 }
 

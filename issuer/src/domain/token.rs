@@ -106,7 +106,7 @@ impl RefreshToken {
     }
 }
 
-/// SHA-256 of a refresh token: enough to recognise it, useless for anything else.
+/// SHA-256 of a refresh token or a one-time token: enough to recognise it, useless for anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenFingerprint(pub [u8; 32]);
 

@@ -57,7 +57,8 @@ struct OneLogin {
     user_agent: Option<String>,
     /// `success` or `failure`.
     outcome: String,
-    /// Why it failed: `wrong_password`, or `suspended` for the right password of an account that is closed.
+    /// Why it failed: `wrong_password`, or `suspended` for the right password of an account that is closed, or
+    /// `unverified_email` where the address has to be confirmed first.
     reason: Option<String>,
 }
 

@@ -24,6 +24,8 @@ mod health;
 mod history;
 /// `/.well-known/jwks.json`.
 mod keys;
+/// `/auth/password-reset*`, `/auth/verify-email*`.
+mod mailed;
 /// `/.well-known/oauth-authorization-server`.
 mod metadata;
 /// `/auth/change-password`.

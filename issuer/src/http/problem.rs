@@ -14,9 +14,11 @@ use crate::domain::authenticate::AuthError;
 use crate::domain::change_password::ChangePasswordError;
 use crate::domain::field::FieldError;
 use crate::domain::login::LoginError;
+use crate::domain::password_reset::PasswordResetError;
 use crate::domain::ports::{SignError, StoreError};
 use crate::domain::refresh::{RefreshError, RefreshRefusal};
 use crate::domain::register::RegisterError;
+use crate::domain::verify_email::VerifyEmailError;
 use crate::telemetry::with_causes;
 
 /// Something went wrong: what an operation answers instead of its result.
@@ -230,6 +232,17 @@ impl From<AdministerUserError> for Problem {
     }
 }
 
+impl From<PasswordResetError> for Problem {
+    fn from(error: PasswordResetError) -> Self {
+        match error {
+            PasswordResetError::InvalidToken => Reason::InvalidToken.into(),
+            PasswordResetError::Refused(error) => Self::invalid(vec![error.into()]),
+            PasswordResetError::Overloaded { retry_after } => Self::overloaded(retry_after),
+            PasswordResetError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<AdministerRoleError> for Problem {
     fn from(error: AdministerRoleError) -> Self {
         match error {
@@ -241,6 +254,15 @@ impl From<AdministerRoleError> for Problem {
             AdministerRoleError::LastAdministrator => Reason::LastAdministrator.into(),
             AdministerRoleError::Conflict => Reason::Conflict.into(),
             AdministerRoleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<VerifyEmailError> for Problem {
+    fn from(error: VerifyEmailError) -> Self {
+        match error {
+            VerifyEmailError::InvalidToken => Reason::InvalidToken.into(),
+            VerifyEmailError::Store(error) => error.into(),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::health::HealthApi;
 use super::history::HistoryApi;
 use super::keys::KeysApi;
 use super::known::Known;
+use super::mailed::MailedApi;
 use super::management::{Guard, Ready, live};
 use super::metadata::MetadataApi;
 use super::metrics::Scrape;
@@ -35,12 +36,14 @@ use crate::domain::login::Login;
 use crate::domain::login_history::ReadHistory;
 use crate::domain::outbox::Delivery;
 use crate::domain::own_sessions::OwnSessions;
+use crate::domain::password_reset::PasswordReset;
 use crate::domain::ports::{Jwks, KeyAges, StoreHealth};
 use crate::domain::read_alerts::ReadAlerts;
 use crate::domain::read_audit::ReadAudit;
 use crate::domain::refresh::Refresh;
 use crate::domain::register::Register;
 use crate::domain::revocation_feed::RevocationFeed;
+use crate::domain::verify_email::VerifyEmail;
 use crate::telemetry::metrics::Metrics;
 
 /// What the two listeners need; made by the application.
@@ -59,6 +62,10 @@ pub struct Parts {
     pub history: Arc<ReadHistory>,
     /// Gives users other passwords.
     pub change_password: Arc<ChangePassword>,
+    /// Gives users who forgot theirs another one.
+    pub password_reset: Arc<PasswordReset>,
+    /// Lets users prove their addresses.
+    pub verify_email: Arc<VerifyEmail>,
     /// Tells gateways which tokens are dead.
     pub revocations: Arc<RevocationFeed>,
     /// Lets administrators see and change users.
@@ -105,6 +112,7 @@ impl Parts {
     /// - `/auth/refresh`, `/auth/logout`, `/auth/logout-all`, `/auth/sessions`, `/auth/sessions/{sid}`;
     /// - `/auth/login-history`;
     /// - `/auth/change-password`;
+    /// - `/auth/password-reset`, `/auth/password-reset/confirm`, `/auth/verify-email`, `/auth/verify-email/resend`;
     /// - `/admin/users`, `/admin/users/{id}` and what is below it, `/admin/roles`, `/admin/roles/{name}`, `/admin/audit`,
     ///   `/admin/alerts`;
     /// - `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `/health`.
@@ -153,6 +161,11 @@ impl Parts {
         };
         let history = HistoryApi { history: self.history.clone() };
         let password = PasswordApi { change_password: self.change_password.clone(), flows: flows.clone() };
+        let mailed = MailedApi {
+            password_reset: self.password_reset.clone(),
+            verify_email: self.verify_email.clone(),
+            flows: flows.clone(),
+        };
         let users = AdminUsersApi { users: self.administer_users.clone(), flows: flows.clone() };
         let roles = AdminRolesApi { roles: self.administer_roles.clone(), flows: flows.clone() };
         let watch = AdminWatchApi {
@@ -166,7 +179,7 @@ impl Parts {
         let health = HealthApi { store: self.store.clone(), delivery: self.delivery.clone() };
         let metadata = MetadataApi { issuer: self.issuer.clone() };
         let operations: Operations =
-            (auth, sessions, history, password, users, roles, audit, watch, keys, metadata, health);
+            (auth, sessions, history, password, mailed, users, roles, audit, watch, keys, metadata, health);
         OpenApiService::new(operations, "Doorward", env!("CARGO_PKG_VERSION"))
     }
 
@@ -200,6 +213,7 @@ type Operations = (
     SessionsApi,
     HistoryApi,
     PasswordApi,
+    MailedApi,
     AdminUsersApi,
     AdminRolesApi,
     AdminAuditApi,

@@ -3,9 +3,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::domain::audit::Subject;
+use crate::domain::event::Report;
+use crate::domain::ids::UserId;
 use crate::domain::keys::KeyEntry;
+use crate::domain::one_time::TokenOwner;
 use crate::domain::ports::StoreError;
 
 /// A value that had to be there, in the form in which this program writes it.
@@ -69,4 +73,10 @@ pub(super) fn subject(kind: &str, name: &str) -> Result<Subject, StoreError> {
 /// A JSON object that was written as text.
 pub(super) fn members(text: &str) -> Result<Map<String, Value>, StoreError> {
     parsed(serde_json::from_str(text), "a JSON object")
+}
+
+/// Somebody who is not there, for writes about nobody: another one each time, so that nobody's mails are not one user's.
+pub(super) fn nobody(report: &Report) -> TokenOwner {
+    let id = report.mails.first().map_or_else(Uuid::nil, |mail| mail.id);
+    TokenOwner { user: UserId::from(id), epoch: 0 }
 }

@@ -15,17 +15,19 @@ use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::keys::{RingChange, SealedRing};
 use crate::domain::login_history::{Acquaintance, LoginEntry};
+use crate::domain::one_time::{FoundToken, Purpose, TokenOwner};
 use crate::domain::outbox::fate::Fate;
 use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{
-    Alerts, Attempts, Audit, Changed, Exchanged, Keys, LoginHistory, Opened, Outbox, Revocations,
+    Alerts, Attempts, Audit, Changed, Exchanged, Keys, Letters, LoginHistory, Opened, Outbox, Revocations,
     RingChanged, Roles, Sessions, StoreError, StoreHealth, Users, WriteRoleError, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
 use crate::domain::role::{Role, RoleName};
 use crate::domain::session::Session;
+use crate::domain::token::TokenFingerprint;
 use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
 use crate::telemetry::Stopwatch;
@@ -137,6 +139,14 @@ pass_on!("sessions" as Sessions {
     fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError>;
     fn page(&self, user: UserId, after: Option<Place>, limit: u32, now: Timestamp)
         -> Result<Vec<Session>, StoreError>;
+});
+
+pass_on!("letters" as Letters {
+    fn post(&self, owner: Option<TokenOwner>, report: &Report) -> Result<Changed, StoreError>;
+    fn find(&self, purpose: Purpose, fingerprint: TokenFingerprint, now: Timestamp)
+        -> Result<Option<FoundToken>, StoreError>;
+    fn redeem(&self, token: &FoundToken, change: &UserChange, report: &Report)
+        -> Result<Changed, WriteUserError>;
 });
 
 pass_on!("keys" as Keys {

@@ -18,6 +18,7 @@ pub struct Metrics {
     logins: Family<Label, Counter>,
     registrations: Family<Label, Counter>,
     refreshes: Family<Label, Counter>,
+    mails: Family<Label, Counter>,
     requests: Family<RequestLabels, Counter>,
     password_queue: Gauge,
     password_wait: Histogram,
@@ -45,6 +46,7 @@ impl Metrics {
             logins: Family::default(),
             registrations: Family::default(),
             refreshes: Family::default(),
+            mails: Family::default(),
             requests: Family::default(),
             password_queue: Gauge::default(),
             password_wait: Histogram::new(PASSWORD_WAIT),
@@ -58,6 +60,8 @@ impl Metrics {
         };
         metrics.register();
         metrics.register_outbox();
+        // There from the start, at 0, so that the first one shows as a step.
+        metrics.mails.get_or_create(&[("outcome", "sent")]).inc_by(0);
         metrics
     }
 
@@ -74,6 +78,11 @@ impl Metrics {
     /// A refresh came to its end.
     pub fn refresh(&self, outcome: &'static str) {
         self.refreshes.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A mail was tried.
+    pub fn mail(&self, outcome: &'static str) {
+        self.mails.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// A request was answered. `route` is the name of the route, never the path.
@@ -149,6 +158,7 @@ impl Metrics {
         registry.register("logins", "Logins by outcome", self.logins.clone());
         registry.register("registrations", "Registrations by outcome", self.registrations.clone());
         registry.register("refreshes", "Refreshes by outcome", self.refreshes.clone());
+        registry.register("mails", "Attempts to send a mail by outcome", self.mails.clone());
         registry.register("http_requests", "Answered requests by route and status", self.requests.clone());
         registry.register("password_queue_length", "Passwords that wait", self.password_queue.clone());
         registry.register("key_ring_looks", "Looks at the key ring", self.key_ring_looks.clone());

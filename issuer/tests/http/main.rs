@@ -19,6 +19,8 @@ mod growth;
 mod hygiene;
 /// Keys that follow each other while everything goes on.
 mod keys;
+/// Links that are mailed, and a mail server that does as it is told.
+mod mailed;
 /// Who may enter which route.
 mod matrix;
 /// What software finds out by itself.

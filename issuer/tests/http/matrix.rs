@@ -46,11 +46,15 @@ const DOORS: &[(&str, Door)] = &[
     ("POST /auth/logout", Open),
     ("POST /auth/logout-all", Bearer),
     ("GET /auth/me", Bearer),
+    ("POST /auth/password-reset", Open),
+    ("POST /auth/password-reset/confirm", Open),
     ("POST /auth/refresh", Open),
     ("POST /auth/register", Open),
     ("GET /auth/sessions", Bearer),
     ("DELETE /auth/sessions/{sid}", Bearer),
     ("POST /auth/validate", Open),
+    ("POST /auth/verify-email", Open),
+    ("POST /auth/verify-email/resend", Open),
     ("GET /health", Open),
 ];
 

@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
+use doorward_smtp_sink::{Behaviour, Smtp};
 use serde_json::{Value, json};
 
-use super::issuer::{Issuer, claims, log_line, logged};
+use super::issuer::{Issuer, claims, eventually, log_line, logged};
 use super::wire::{Answer, send};
 
 const EMAIL: &str = "whole.address@redaction.test";
@@ -37,17 +38,25 @@ fn no_secret_reaches_the_log_or_the_metrics() {
 /// Goes through the issuer, and remembers where it was and what it must not find in the log.
 struct Tour {
     issuer: Issuer,
+    smtp: Smtp,
     visited: BTreeSet<String>,
     secrets: Vec<String>,
 }
 
 impl Tour {
     fn start() -> Self {
-        let issuer = Issuer::start_with(&[("server.management_token", MANAGEMENT_TOKEN)]);
+        let smtp = Smtp::start().unwrap();
+        let url = format!("smtp://127.0.0.1:{}", smtp.port());
+        let issuer = Issuer::start_with(&[
+            ("server.management_token", MANAGEMENT_TOKEN),
+            ("mail.smtp_url", &url),
+            ("mail.from", "no-reply@redaction.test"),
+            ("mail.base_url", "https://redaction.test"),
+        ]);
         let secrets = [EMAIL, OTHER_EMAIL, THIRD_EMAIL, PASSWORD, NEW_PASSWORD, MANAGEMENT_TOKEN]
             .map(str::to_owned)
             .to_vec();
-        Self { issuer, visited: BTreeSet::new(), secrets }
+        Self { issuer, smtp, visited: BTreeSet::new(), secrets }
     }
 
     /// As a good client would, and then as a thief.
@@ -82,6 +91,7 @@ impl Tour {
         let (access, _) = self.log_in(NEW_PASSWORD);
         self.visit("POST /auth/logout-all", 204, Some(&access), &Value::Null);
 
+        self.by_mail();
         self.administer();
 
         for page in ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/health"] {
@@ -131,6 +141,35 @@ impl Tour {
         visit("DELETE /admin/roles/{name}", 204, Value::Null);
         let search = format!("GET /admin/users?q={EMAIL}&cursor={access}");
         self.visit_at("GET /admin/users", &search, 422, Some(&access), &Value::Null);
+    }
+
+    /// With the links that were mailed: a mail that is refused at first, and tokens that are used twice.
+    fn by_mail(&mut self) {
+        self.smtp.behave(Behaviour::Refuse(451));
+        let asked = self.smtp.offered();
+        let address = json!({"email": EMAIL});
+        self.visit("POST /auth/verify-email/resend", 202, None, &address);
+        eventually("a mail to be refused", || (self.smtp.offered() > asked).then_some(()));
+        self.smtp.behave(Behaviour::Take);
+        self.visit("POST /auth/password-reset", 202, None, &address);
+        let mailed = |smtp: &Smtp, page: &str| {
+            let mails = smtp.mails().into_iter().filter(|mail| mail.readable().contains(page));
+            mails.filter_map(|mail| mail.token()).next_back()
+        };
+        // Before, logging out everywhere and the new password have killed the link that came with the registration.
+        let (verify, reset) = eventually("the links", || {
+            let verify = mailed(&self.smtp, "/verify-email#").filter(|_| self.smtp.mails().len() == 3)?;
+            Some((verify, mailed(&self.smtp, "/reset-password#")?))
+        });
+        self.secrets.extend([verify.clone(), reset.clone()]);
+        self.visit("POST /auth/verify-email", 401, None, &json!({"token": reset}));
+        self.visit("POST /auth/verify-email", 204, None, &json!({"token": verify}));
+        self.visit("POST /auth/verify-email", 401, None, &json!({"token": verify}));
+        let weak = json!({"token": reset, "new_password": EMAIL});
+        self.visit("POST /auth/password-reset/confirm", 422, None, &weak);
+        let good = json!({"token": reset, "new_password": NEW_PASSWORD});
+        self.visit("POST /auth/password-reset/confirm", 204, None, &good);
+        self.visit("POST /auth/password-reset/confirm", 401, None, &good);
     }
 
     /// Every secret where it does not belong: in the query, in a cookie, in bodies that are no JSON or of the wrong shape.

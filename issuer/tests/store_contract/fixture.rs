@@ -10,7 +10,8 @@ use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::keys::KeyId;
 use doorward_issuer::domain::password::PasswordHash;
 use doorward_issuer::domain::ports::{
-    Alerts, Attempts, Audit, Keys, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth, Users,
+    Alerts, Attempts, Audit, Keys, Letters, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth,
+    Users,
 };
 use doorward_issuer::domain::role::{Permission, Role, RoleName};
 use doorward_issuer::domain::user::{Account, User, UserStatus};
@@ -32,6 +33,7 @@ pub(crate) trait Ports:
     Users
     + Roles
     + Sessions
+    + Letters
     + Keys
     + Audit
     + Outbox
@@ -47,6 +49,7 @@ impl<S> Ports for S where
     S: Users
         + Roles
         + Sessions
+        + Letters
         + Keys
         + Audit
         + Outbox

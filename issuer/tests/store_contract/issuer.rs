@@ -4,24 +4,31 @@ use std::time::Duration;
 
 use doorward_issuer::crypto::blinder::KeyedBlinder;
 use doorward_issuer::crypto::keeper::{RingKeeper, RingMeans};
+use doorward_issuer::crypto::mail_sealer::MailSealer;
 use doorward_issuer::crypto::master_key::MasterKey;
+use doorward_issuer::crypto::one_time::OneTimeMint;
 use doorward_issuer::crypto::password::BcryptHasher;
 use doorward_issuer::crypto::pool::{Pool, PoolSettings};
 use doorward_issuer::crypto::refresh::RefreshMint;
 use doorward_issuer::crypto::signer::{Signer, SignerSettings, Signing};
 use doorward_issuer::domain::authenticate::{AuthError, Authenticate, Caller};
 use doorward_issuer::domain::change_password::{ChangePassword, ChangePasswordError, PasswordChangeRequest};
-use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later};
+use doorward_issuer::domain::clock::{Clock, SystemClock, SystemRandom, later, random_uuid};
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::grant::Grant;
 use doorward_issuer::domain::guard::{Guard, Limits};
 use doorward_issuer::domain::keys::SigningAlgorithm;
 use doorward_issuer::domain::keys::rules::RingRules;
 use doorward_issuer::domain::login::{Login, LoginError, LoginRequest};
+use doorward_issuer::domain::mail::Mail;
+use doorward_issuer::domain::outbox::fate::Fate;
+use doorward_issuer::domain::outbox::{Channel, Claim};
 use doorward_issuer::domain::own_sessions::OwnSessions;
 use doorward_issuer::domain::password::Password;
+use doorward_issuer::domain::password_reset::PasswordReset;
 use doorward_issuer::domain::policy::PasswordPolicy;
-use doorward_issuer::domain::ports::PasswordHasher;
+use doorward_issuer::domain::ports::{Outbox, PasswordHasher, Sealer};
+use doorward_issuer::domain::post::Post;
 use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
 use doorward_issuer::domain::register::{NewUserRequest, Register, RegisterError};
 use doorward_issuer::domain::role::{Permission, Role};
@@ -29,6 +36,7 @@ use doorward_issuer::domain::session::SessionLimits;
 use doorward_issuer::domain::token::Tokens;
 use doorward_issuer::domain::user::User;
 use doorward_issuer::domain::username::LoginName;
+use doorward_issuer::domain::verify_email::VerifyEmail;
 use jiff::Timestamp;
 
 use crate::fixture::{Ports, Store, role_name};
@@ -49,6 +57,10 @@ pub(crate) struct Issuer {
     pub(crate) refresh: Refresh,
     pub(crate) own_sessions: OwnSessions,
     pub(crate) change_password: ChangePassword,
+    pub(crate) password_reset: PasswordReset,
+    pub(crate) verify_email: VerifyEmail,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) sealer: Arc<dyn Sealer>,
     pub(crate) refresh_tokens: Arc<RefreshMint>,
     pub(crate) clock: Arc<MovableClock>,
     pub(crate) ring: Arc<RingKeeper>,
@@ -102,21 +114,32 @@ impl Issuer {
             access_lifetime: ACCESS,
             random: random.clone(),
         });
-        let register = Register {
-            users: store.clone(),
-            roles: store.clone(),
-            hasher: hasher.clone(),
-            policy: PasswordPolicy::default(),
-            default_roles: vec![role_name("user")],
-            clock: clock.clone(),
-            random: random.clone(),
-        };
         let guard = Arc::new(Guard {
             attempts: store.clone(),
             blinder: Arc::new(KeyedBlinder::new(ring.clone())),
             limits: Limits::default(),
             clock: clock.clone(),
         });
+        let tokens = Arc::new(OneTimeMint::new(random.clone()));
+        let sealer = Arc::new(MailSealer::new(ring.clone(), random.clone()));
+        let post = Some(Arc::new(Post {
+            letters: store.clone(),
+            tokens: tokens.clone(),
+            sealer: sealer.clone(),
+            guard: guard.clone(),
+            random: random.clone(),
+        }));
+        let register = Register {
+            users: store.clone(),
+            roles: store.clone(),
+            hasher: hasher.clone(),
+            policy: PasswordPolicy::default(),
+            default_roles: vec![role_name("user")],
+            post: post.clone(),
+            hide_taken: false,
+            clock: clock.clone(),
+            random: random.clone(),
+        };
         let login = Login {
             users: store.clone(),
             sessions: store.clone(),
@@ -125,6 +148,7 @@ impl Issuer {
             hasher: hasher.clone(),
             refresh_tokens: refresh_tokens.clone(),
             grant: grant.clone(),
+            require_verified_email: false,
             session_limits: LIMITS,
             hours: None,
             clock: clock.clone(),
@@ -147,15 +171,26 @@ impl Issuer {
             users: store.clone(),
             guard: guard.clone(),
             history: store.clone(),
-            hasher,
+            hasher: hasher.clone(),
             policy: PasswordPolicy::default(),
             clock: clock.clone(),
         };
+        let password_reset = PasswordReset {
+            users: store.clone(),
+            letters: store.clone(),
+            tokens: tokens.clone(),
+            hasher,
+            policy: PasswordPolicy::default(),
+            post: post.clone(),
+            clock: clock.clone(),
+        };
+        let verify_email =
+            VerifyEmail { users: store.clone(), letters: store.clone(), tokens, post, clock: clock.clone() };
         let authenticate = Authenticate {
             access_tokens: signer.clone(),
             users: store.clone(),
             roles: store.clone(),
-            sessions: store,
+            sessions: store.clone(),
             clock: clock.clone(),
         };
         Self {
@@ -166,6 +201,10 @@ impl Issuer {
             refresh,
             own_sessions,
             change_password,
+            password_reset,
+            verify_email,
+            outbox: store,
+            sealer,
             refresh_tokens,
             clock,
             ring,
@@ -219,6 +258,22 @@ impl Issuer {
 
     pub(crate) async fn caller(&self, tokens: &Tokens) -> Result<Caller, AuthError> {
         self.authenticate.authenticate(&tokens.access_token).await
+    }
+
+    /// All mails that wait, taken out of the outbox; `None` for each that holds nothing.
+    pub(crate) async fn mails(&self) -> Vec<Option<Mail>> {
+        // Written a moment ago: due by now, whatever the milliseconds say.
+        let now = later(self.clock.now(), Duration::from_secs(1));
+        let (id, until) = (random_uuid(&SystemRandom), later(now, Duration::from_secs(60)));
+        let claim = Claim { id, channel: Channel::Mail, now, until, limit: 100 };
+        let claimed = self.outbox.claim(&claim).await.unwrap();
+        let mut mails = Vec::new();
+        for entry in &claimed.entries {
+            mails.push(Mail::open(entry, &*self.sealer).await.unwrap());
+        }
+        let fates: Vec<_> = claimed.entries.iter().map(|entry| (entry.id, Fate::Removed)).collect();
+        self.outbox.settle(&claimed, &fates, now).await.unwrap();
+        mails
     }
 
     pub(crate) async fn change_password(

@@ -21,6 +21,8 @@ mod issuer;
 mod keys;
 /// The logins of users, and alerts.
 mod logins;
+/// Links that are mailed: for a new password, and to prove an address.
+mod mailed;
 /// What only MongoDB has to promise.
 mod mongodb;
 /// What waits to be told, on its way out.
@@ -89,6 +91,18 @@ contract! {
     told::no_reader_passes_a_revocation_by,
     told::what_is_deleted_has_an_end,
     told::many_log_out_at_once,
+    mailed::a_link_sets_a_new_password_once,
+    mailed::what_is_no_good_token_changes_nothing,
+    mailed::a_token_serves_its_own_purpose,
+    mailed::a_token_dies_with_its_time_and_with_its_owners_epoch,
+    mailed::a_refused_password_leaves_the_token_good,
+    mailed::of_many_uses_of_one_token_one_happens,
+    mailed::a_use_that_races_with_a_change_does_not_survive_it,
+    mailed::an_address_is_proven_once_and_sessions_go_on,
+    mailed::who_has_no_link_coming_gets_the_same_answer_and_no_mail,
+    mailed::a_link_to_somebody_who_has_changed_is_not_posted,
+    mailed::a_taken_address_is_told_to_its_owner_alone,
+    mailed::an_unproven_address_does_not_log_in_where_it_must_be_proven,
     outbox::a_claim_is_one_users_line_from_its_front,
     outbox::many_relays_send_everything_once_and_in_order,
     outbox::what_is_not_settled_comes_back,

@@ -202,8 +202,11 @@ fn launch(binary: &Path, config: &Path, settings: &[(String, String)], log: Path
     launch.args(["--config"]).args([config]).args(["serve"]).start()
 }
 
-/// The variable that overrides a setting.
+/// The variable that overrides a setting. What is written in capitals is another program's variable, as it is.
 fn variable(key: &str) -> String {
+    if key.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+        return key.to_owned();
+    }
     format!("DOORWARD_{}", key.replace('.', "__").to_uppercase())
 }
 

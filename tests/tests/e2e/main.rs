@@ -78,6 +78,8 @@ mod headers;
 mod keys;
 /// Register, log in, pass the gate.
 mod light;
+/// What users do by way of their mails.
+mod mailed;
 /// `deploy/monitoring`: the dashboard and the alerts.
 mod monitoring;
 /// Counters, log lines, shadow mode, and what special clients get.

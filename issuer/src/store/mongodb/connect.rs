@@ -15,6 +15,7 @@ use super::alerts::AlertRecord;
 use super::attempts::AttemptRecord;
 use super::audit::AuditRecord;
 use super::keys::KeyRecord;
+use super::letters::TokenRecord;
 use super::logins::LoginRecord;
 use super::migrations;
 use super::outbox::EntryRecord;
@@ -34,6 +35,7 @@ pub struct MongoStore {
     pub(super) sessions: Collection<SessionRecord>,
     pub(super) roles: Collection<RoleRecord>,
     pub(super) keys: Collection<KeyRecord>,
+    pub(super) tokens: Collection<TokenRecord>,
     pub(super) outbox: Collection<EntryRecord>,
     pub(super) revocations: Collection<RevocationRecord>,
     pub(super) counters: Collection<CounterRecord>,
@@ -68,6 +70,7 @@ impl MongoStore {
             sessions: database.collection("sessions"),
             roles: database.collection("roles"),
             keys: database.collection("keys"),
+            tokens: database.collection("one_time_tokens"),
             outbox: database.collection("outbox"),
             revocations: database.collection("revocations"),
             counters: database.collection("counters"),

@@ -36,6 +36,7 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
             "outbox",
             IndexModel::builder().keys(doc! { "channel": 1, "state": 1, "user": 1, "sequence": 1 }).build(),
         ),
+        ("one_time_tokens", expiring(doc! { "expires_at": 1 }, Duration::ZERO)),
         ("revocations", expiring(doc! { "until": 1 }, Duration::ZERO)),
         ("attempts", expiring(doc! { "expires_at": 1 }, Duration::ZERO)),
         ("attempts", IndexModel::builder().keys(doc! { "account": 1 }).build()),

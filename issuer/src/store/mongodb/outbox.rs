@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::audit::record;
 use super::connect::{MongoStore, bounded};
+use super::letters::issue;
 use super::users::{bson_id, domain_id};
 use super::{alerts, logins};
 use crate::domain::event::Report;
@@ -149,15 +150,18 @@ pub(super) async fn append_counted(
 ) -> error::Result<()> {
     record(transaction, store, report).await?;
     let entries = report.outbox(user, u64::try_from(count).unwrap_or_default());
-    if entries.is_empty() {
-        return Ok(());
+    if !entries.is_empty() {
+        if let Some(entry) = &report.login {
+            logins::insert(transaction, store, Some(user), entry).await?;
+        }
+        alerts::keep(transaction, store, &entries).await?;
+        let records = entries.into_iter().map(EntryRecord::from);
+        store.outbox.insert_many(records).session(&mut *transaction).await?;
     }
-    if let Some(entry) = &report.login {
-        logins::insert(transaction, store, Some(user), entry).await?;
+    match &report.token {
+        Some(token) => issue(transaction, store, token).await,
+        None => Ok(()),
     }
-    alerts::keep(transaction, store, &entries).await?;
-    let records = entries.into_iter().map(EntryRecord::from);
-    store.outbox.insert_many(records).session(transaction).await.map(drop)
 }
 
 /// A moment as the database keeps it.

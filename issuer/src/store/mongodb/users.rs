@@ -163,7 +163,7 @@ async fn insert(
     append_counted(transaction, store, (id, record.events), report).await
 }
 
-async fn change_user(
+pub(super) async fn change_user(
     transaction: &mut ClientSession,
     store: &MongoStore,
     (id, epoch): (UserId, u64),
@@ -323,7 +323,7 @@ impl TryFrom<UserRecord> for Account {
 }
 
 /// Tells what may not be from all other failures.
-fn refused<T>(done: error::Result<T>) -> error::Result<Result<T, WriteUserError>> {
+pub(super) fn refused<T>(done: error::Result<T>) -> error::Result<Result<T, WriteUserError>> {
     match done {
         Ok(done) => Ok(Ok(done)),
         Err(error) => taken(&error).map(Err).ok_or(error),

@@ -5,13 +5,14 @@ use crate::store::sqlite::connect::failure;
 
 /// One entry for each version, the first for version 1. What has been released is never changed, only added to; and
 /// each step leaves tables that the program before it can still work with.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_events.sql"),
     include_str!("migrations/0003_keys.sql"),
     include_str!("migrations/0004_outbox.sql"),
     include_str!("migrations/0005_administration.sql"),
     include_str!("migrations/0006_abuse.sql"),
+    include_str!("migrations/0007_one_time_tokens.sql"),
 ];
 
 /// Brings the tables up to date. Processes that start together wait for each other.

@@ -12,6 +12,8 @@ mod audit;
 mod connect;
 /// Sealed keys.
 mod keys;
+/// One-time tokens, and the mails that carry them.
+mod letters;
 /// Who logged in as whom.
 mod logins;
 /// Numbered steps from an empty file to the present tables.

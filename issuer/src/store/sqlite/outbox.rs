@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::audit::record;
 use super::connect::{SqliteError, SqliteStore};
+use super::letters::issue;
 use super::{alerts, logins};
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
@@ -104,6 +105,15 @@ pub(super) fn append_if_there(
     let count = raise.query_row((count, id.as_bytes()), |row| row.get::<_, i64>(0)).optional()?;
     let Some(count) = count else { return Ok(false) };
     let count = parsed(u64::try_from(count), "a user's events")?;
+    append_counted(transaction, (user, count), report).map(|()| true)
+}
+
+/// The same for a user whose last event already has the number `count`, these included; or for nobody.
+pub(super) fn append_counted(
+    transaction: &Transaction<'_>,
+    (user, count): (UserId, u64),
+    report: &Report,
+) -> Result<(), SqliteError> {
     if let Some(entry) = &report.login {
         logins::insert(transaction, Some(user), entry)?;
     }
@@ -112,7 +122,7 @@ pub(super) fn append_if_there(
         insert.execute(named_params! {
             ":id": entry.id.as_bytes(),
             ":channel": entry.channel.as_str(),
-            ":user": id.as_bytes(),
+            ":user": entry.user.uuid().as_bytes(),
             ":sequence": stored(entry.sequence),
             ":kind": entry.kind,
             ":at": entry.at.as_millisecond(),
@@ -123,7 +133,10 @@ pub(super) fn append_if_there(
             alerts::keep(transaction, &entry)?;
         }
     }
-    Ok(true)
+    match &report.token {
+        Some(token) => issue(transaction, token, report.at),
+        None => Ok(()),
+    }
 }
 
 fn of_user(transaction: &Transaction<'_>, user: UserId) -> Result<Vec<OutboxEntry>, SqliteError> {

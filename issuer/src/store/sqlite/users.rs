@@ -161,7 +161,7 @@ const CHANGE: &str = "
         updated_at = :now
     WHERE id = :id AND epoch = :epoch";
 
-fn change_user(
+pub(super) fn change_user(
     transaction: &Transaction<'_>,
     (id, epoch): (UserId, u64),
     change: &UserChange,
@@ -298,7 +298,7 @@ fn account(row: &Row<'_>) -> Result<Account, SqliteError> {
     Ok(Account { user, password: wanted(hash, "a password's scheme")? })
 }
 
-fn taken(error: SqliteError) -> WriteUserError {
+pub(super) fn taken(error: SqliteError) -> WriteUserError {
     let message = match &error {
         SqliteError::LastAdministrator => return WriteUserError::LastAdministrator,
         SqliteError::Database(rusqlite::Error::SqliteFailure(_, Some(message))) => message.as_str(),

@@ -31,9 +31,15 @@ impl Whole {
     }
 
     pub(crate) fn start_with(change: impl FnOnce(Plan<'_>) -> Plan<'_>) -> Self {
+        Self::start_set(&[], change)
+    }
+
+    /// With further settings of the issuer: `section.key` and value.
+    pub(crate) fn start_set(settings: &[(&str, &str)], change: impl FnOnce(Plan<'_>) -> Plan<'_>) -> Self {
         let programs = Prepared::from_env().unwrap().programs;
         let workdir = Workdir::new().unwrap();
         let plan = change(Plan::for_test(workdir.path(), &programs).unwrap());
+        let plan = Plan { settings, ..plan };
         let stack = Stack::start(plan, Progress::Silent).unwrap();
         let gate = Client::new(&stack.envoy.url());
         Self { stack, gate, _workdir: workdir }

@@ -35,6 +35,8 @@ pub struct Plan<'a> {
     pub behind: Behind,
     /// A cheap password hash, for tests alone.
     pub password_cost: Option<u8>,
+    /// Worker threads of the gateway.
+    pub concurrency: usize,
     /// Further settings of the issuer: `section.key` and value.
     pub settings: &'a [(&'a str, &'a str)],
     /// Who is told what happens.
@@ -57,6 +59,7 @@ impl<'a> Plan<'a> {
             store,
             behind,
             password_cost: Some(4),
+            concurrency: 1,
             settings: &[],
             events: None,
         })
@@ -132,8 +135,9 @@ impl Stack {
             plain: plan.gateway,
             token_issuer: &issuer.url(),
             issuer_port: issuer.port(),
+            management_port: issuer.management_port(),
             users_port: upstream.port(),
-            concurrency: 1,
+            concurrency: plan.concurrency,
             edits: &[],
         })?;
         Ok(Self { envoy, upstream, issuer })

@@ -124,6 +124,7 @@ fn start(
         store,
         behind: Behind::UserService,
         password_cost: None,
+        concurrency: 1,
         settings: &[],
         events: beneath.map(|beneath| Events { url: beneath.rabbitmq.url(), required: Vec::new() }),
     };

@@ -89,9 +89,11 @@ pub(crate) async fn those_who_remove_each_other_leave_one<F: Fixture>() {
             }
         });
         let done = join_all(attempts).await;
-        let done: Vec<_> = done.iter().filter(|done| !is_busy(done)).collect();
-        assert_eq!(done.iter().filter(|done| matches!(done, Ok(Changed::Yes))).count(), 1, "{done:?}");
-        assert_eq!(left(&stores[0]).await, 1);
+        let removed = done.iter().filter(|done| matches!(done, Ok(Changed::Yes))).count();
+        let left = left(&stores[0]).await;
+        // Who was told to come again may have removed one, or not.
+        let busy = done.iter().any(is_busy);
+        assert!((removed, left) == (1, 1) || busy && removed == 0 && left >= 1, "{left} left: {done:?}");
         // The next two are the only ones.
         let query = UserQuery { role: Some(role_name("admin")), ..UserQuery::default() };
         for user in stores[0].list(&query, None, 10).await.unwrap() {

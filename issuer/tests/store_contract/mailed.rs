@@ -50,6 +50,7 @@ pub(crate) async fn a_link_sets_a_new_password_once<F: Fixture>() {
         "password.changed",
         "user.updated",
         "user.logout",
+        "user.login.failed",
         "user.login",
     ];
     assert_eq!(kinds, expected);

@@ -26,6 +26,8 @@ pub struct Setup<'a> {
     pub token_issuer: &'a str,
     /// Where the issuer listens, on the loopback interface.
     pub issuer_port: u16,
+    /// Where the issuer's management listener is, on the loopback interface.
+    pub management_port: u16,
     /// Where the service behind the gateway listens.
     pub users_port: u16,
     /// Worker threads.
@@ -120,6 +122,7 @@ fn substituted(setup: &Setup<'_>, tls: &Port, admin: &Port, certificate: &Certif
             ("address: 0.0.0.0, port_value: 8000".to_owned(), loopback(setup.plain.number())),
             ("address: 0.0.0.0, port_value: 8443".to_owned(), loopback(tls.number())),
             ("address: 127.0.0.1, port_value: 8080".to_owned(), loopback(setup.issuer_port)),
+            ("address: 127.0.0.1, port_value: 9090".to_owned(), loopback(setup.management_port)),
             ("address: 127.0.0.1, port_value: 8081".to_owned(), loopback(setup.users_port)),
             ("issuer: http://localhost:8080".to_owned(), format!("issuer: {}", setup.token_issuer)),
             ("/etc/envoy/doorward_plugin.wasm".to_owned(), setup.plugin_wasm.display().to_string()),

@@ -147,6 +147,12 @@ impl Issuer {
         self.public.number()
     }
 
+    /// The management listener's port.
+    #[must_use]
+    pub fn management_port(&self) -> u16 {
+        self.management.number()
+    }
+
     /// The management listener.
     #[must_use]
     pub fn management_url(&self) -> String {

@@ -52,6 +52,7 @@ fn launch(prepared: &Prepared, workdir: &Workdir, name: &str, edits: &[(&str, &s
         plain: Port::any().unwrap(),
         token_issuer: "https://auth.example.test",
         issuer_port: 1,
+        management_port: 1,
         users_port: 1,
         concurrency: 1,
         edits,

@@ -78,6 +78,8 @@ mod headers;
 mod keys;
 /// Register, log in, pass the gate.
 mod light;
+/// Logging out, in sight of the gateway.
+mod logout;
 /// What users do by way of their mails.
 mod mailed;
 /// `deploy/monitoring`: the dashboard and the alerts.

@@ -102,7 +102,7 @@ fn the_containers_gateway_is_the_shipped_one_under_other_names() {
         assert!(plugin["configuration"]["value"]["providers"].take().is_array());
     }
     assert_eq!(part(&shipped, "listeners", "plain"), part(&ours, "listeners", "plain"));
-    for name in ["issuer", "users"] {
+    for name in ["issuer", "issuer-management", "users"] {
         let (mut shipped, mut ours) = (part(&shipped, "clusters", name), part(&ours, "clusters", name));
         assert_ne!(shipped["load_assignment"].take(), ours["load_assignment"].take());
         assert_eq!(shipped, ours, "{name}");
@@ -166,6 +166,7 @@ impl Containers {
         let echo = Echo::start(&[]).unwrap();
         let edits = [
             ("address: issuer, port_value: 8080", loopback(public.number())),
+            ("address: issuer-management, port_value: 9090", loopback(management.number())),
             ("address: user-service, port_value: 8081", loopback(echo.port())),
             ("address: 0.0.0.0, port_value: 8000", loopback(plain.number())),
             ("address: 0.0.0.0, port_value: 9902", loopback(probes.number())),

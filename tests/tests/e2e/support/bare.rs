@@ -34,6 +34,7 @@ impl Bare {
             plain: Port::any().unwrap(),
             token_issuer: ISSUER,
             issuer_port: echo.port(),
+            management_port: echo.port(),
             users_port: echo.port(),
             concurrency: 1,
             edits: &[],

@@ -38,12 +38,11 @@ impl HttpContext for Filter {
             return Action::Pause;
         };
         match self.worker.door.decide(&head, Waiting::Allowed) {
-            Decision::Forward(permit, mutation) => self.stage.set(self.worker.forward(&permit, &mutation)),
-            Decision::Refuse(refusal) => self.stage.set(self.worker.refuse(&refusal, &head)),
             Decision::Hold(need) => match self.worker.hold(self.context_id, &buffer, need) {
                 Some(stage) => self.stage = stage,
                 None => self.stage.set(self.worker.decide_at_once(&head)),
             },
+            decided => self.stage.set(self.worker.carry_out(&decided, &head)),
         }
         self.action()
     }
@@ -95,15 +94,16 @@ impl Worker {
                 waiter.stage.set(self.broken());
                 continue;
             };
-            // Who has the keys may still need revocations.
-            if !is_over
-                && let Decision::Hold(need) = self.door.decide(&head, Waiting::Allowed)
-                && self.door.is_worth_waiting(need)
-            {
-                self.waiting.come_back(waiter, need);
-                continue;
+            let waiting = if is_over { Waiting::Over } else { Waiting::Allowed };
+            match self.door.decide(&head, waiting) {
+                // Who has the keys may still need revocations.
+                Decision::Hold(need) if self.door.is_worth_waiting(need) => {
+                    self.waiting.come_back(waiter, need);
+                    continue;
+                }
+                Decision::Hold(_) => waiter.stage.set(self.decide_at_once(&head)),
+                decided => waiter.stage.set(self.carry_out(&decided, &head)),
             }
-            waiter.stage.set(self.decide_at_once(&head));
             if waiter.stage.get() == Stage::Passed {
                 host::resume();
             }
@@ -112,9 +112,14 @@ impl Worker {
 
     /// Decides with what there is.
     fn decide_at_once(&self, head: &RequestHead<'_>) -> Stage {
-        match self.door.decide(head, Waiting::Over) {
-            Decision::Forward(permit, mutation) => self.forward(&permit, &mutation),
-            Decision::Refuse(refusal) => self.refuse(&refusal, head),
+        self.carry_out(&self.door.decide(head, Waiting::Over), head)
+    }
+
+    fn carry_out(&self, decision: &Decision, head: &RequestHead<'_>) -> Stage {
+        match decision {
+            Decision::Forward(permit, mutation) => self.forward(permit, mutation),
+            Decision::Refuse(refusal) => self.refuse(refusal, head),
+            // Nobody may wait any more, so the gate never says this.
             Decision::Hold(_) => self.broken(),
         }
     }

@@ -11,6 +11,13 @@ use serde_json::{Value, json};
 use crate::support::own_key::{OwnKey, now};
 
 const ISSUER: &str = "https://auth.example.test";
+/// In the shipped file.
+const REVOCATION: &str = "
+                                revocation:
+                                  cluster: issuer-management
+                                  path: /revocations
+                                  max_stale: 60s
+                                  when_stale: deny";
 
 /// The gateway under test.
 pub(crate) struct Bare {
@@ -37,7 +44,8 @@ impl Bare {
             management_port: echo.port(),
             users_port: echo.port(),
             concurrency: 1,
-            edits: &[],
+            // Nobody logs in here, and so nobody logs out: there is no list of revocations to follow.
+            edits: &[(REVOCATION, "")],
         })
         .unwrap();
         Self { envoy, echo, key, _workdir: workdir }

@@ -56,7 +56,8 @@ pub(crate) fn test(options: &Options) -> Result<u8, Error> {
     let status = Command::new(cargo)
         .current_dir(files::root())
         .arg("test")
-        .args(whole.then_some("--workspace"))
+        // A whole run shows everything that is broken, not the first program of tests that is.
+        .args(whole.then_some(["--workspace", "--no-fail-fast"]).into_iter().flatten())
         .args(&options.args)
         .envs(prepared.to_env())
         .envs(options.soak.then_some(("DOORWARD_TEST_SOAK", "1")))

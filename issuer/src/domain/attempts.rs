@@ -105,12 +105,13 @@ impl Rule {
         let before = tally.remembered(now);
         let count = before.count.saturating_add(1);
         match *self {
-            Self::Slowing { memory, .. } => Tally {
-                count,
-                closed_until: later(now, self.wait_after(count)),
-                forgotten_at: later(now, memory),
-                ..before
-            },
+            Self::Slowing { memory, .. } => {
+                // No wait leaves the door as it is: `now` itself would shut out whoever asked a moment earlier and is
+                // counted a moment later.
+                let closed_until =
+                    self.wait_after(count).map_or(before.closed_until, |wait| later(now, wait));
+                Tally { count, closed_until, forgotten_at: later(now, memory), ..before }
+            }
             Self::Cap { most, window, .. } => {
                 let closes = count == most;
                 let forgotten_at =
@@ -145,15 +146,11 @@ impl Rule {
         }
     }
 
-    /// How long the door is closed after that many attempts.
-    fn wait_after(&self, count: u32) -> Duration {
-        match *self {
-            Self::Slowing { free, wait, longest, .. } => match count.checked_sub(free) {
-                None => Duration::ZERO,
-                Some(steps) => wait.saturating_mul(2_u32.saturating_pow(steps)).min(longest),
-            },
-            Self::Cap { .. } => Duration::ZERO,
-        }
+    /// How long the door is closed after that many attempts, if it is.
+    fn wait_after(&self, count: u32) -> Option<Duration> {
+        let Self::Slowing { free, wait, longest, .. } = *self else { return None };
+        let steps = count.checked_sub(free)?;
+        Some(wait.saturating_mul(2_u32.saturating_pow(steps)).min(longest))
     }
 }
 

@@ -104,7 +104,9 @@ impl Issuer {
             client_id: "first-party".into(),
         };
         let signer = Arc::new(Signer::new(ring.clone(), &Signing::Ring(algorithm), settings).unwrap());
-        let pool = Pool::start(PoolSettings::default()).unwrap();
+        // However busy the machine is: the tests are not about that.
+        let patient = PoolSettings { deadline: Duration::from_secs(60), ..PoolSettings::default() };
+        let pool = Pool::start(patient).unwrap();
         let hasher: Arc<dyn PasswordHasher> =
             Arc::new(BcryptHasher::new(pool, ring.clone(), cost, random.clone()));
         let refresh_tokens = Arc::new(RefreshMint::new(ring.clone(), random.clone()));

@@ -1,4 +1,4 @@
-use doorward_gate::policy::{Provider, RevocationSource};
+use doorward_gate::policy::{Provider, RevocationSource, WhenStale};
 use doorward_gate::token::revocation::{Board, Feed, Page, Poll, Slot};
 use doorward_gate::{Need, UnixTime};
 use proxy_wasm::types::LogLevel;
@@ -94,9 +94,14 @@ impl Door {
         }
     }
 
-    /// Whether a provider's first revocations can be expected soon.
+    /// Whether it is worth to wait for a provider's first revocations. Who would be refused without them has nothing to
+    /// lose; who would pass waits only while this worker begins, and not for ever behind a feed that never answers.
     pub(crate) fn is_feed_expected(&self, provider: usize) -> bool {
-        self.gate.borrow_mut().feed(provider).is_some_and(|feed| feed.is_expected())
+        let mut gate = self.gate.borrow_mut();
+        let source = gate.policy().providers().get(provider).and_then(Provider::revocation);
+        let is_refused = source.is_some_and(|source| source.when_stale == WhenStale::Deny);
+        let is_time = |feed: &Feed| is_refused || feed.is_beginning(host::now());
+        gate.feed(provider).is_some_and(|feed| feed.is_expected() && is_time(feed))
     }
 
     fn advance_feed(

@@ -194,6 +194,21 @@ fn who_prefers_open_doors_gets_them_for_all_but_the_known_dead() {
 }
 
 #[test]
+fn who_prefers_open_doors_does_not_wait_for_a_feed_that_never_speaks() {
+    let feed = FeedServer::start(FEED_TOKEN).unwrap();
+    feed.mood(Mood::Silent);
+    let followed = Followed::start_at(feed, 1, json!({"when_stale": "allow"}), None);
+    let token = followed.key.token(&claims("ada"));
+    let at_once = || {
+        let (answer, took) = timed(|| get(&followed.gateway, &token));
+        assert_eq!(answer, passes());
+        (took < Duration::from_millis(500)).then_some(())
+    };
+    assert!(wait::until(LIMIT, at_once).is_some());
+    assert!((0..5).all(|_| at_once().is_some()));
+}
+
+#[test]
 fn a_list_that_begins_anew_replaces_the_old_one() {
     let followed = Followed::start(2, json!({}));
     followed.feed.revoke((0..9).map(|n| json!({"sid": format!("old-{n}")})));

@@ -30,6 +30,8 @@ const PAUSE_AFTER_NOTHING: Duration = Duration::from_secs(1);
 const SHORT_LOG: u64 = if cfg!(test) { 10 } else { 20_000 };
 /// More entries than this are not held: the VM has to live.
 const MAX_ENTRIES: u64 = 500_000;
+/// The first news come within a moment, or take longer.
+const BEGINNING: Duration = Duration::from_secs(3);
 /// How often expired entries are dropped from the set.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -78,6 +80,8 @@ pub struct Feed {
     begin_anew: bool,
     /// There was nothing more to hear.
     caught_up: bool,
+    /// The first tick.
+    begun_at: Option<UnixTime>,
     failures: u32,
     polls: u64,
     poll_at: UnixTime,
@@ -120,6 +124,7 @@ impl Feed {
             staging: None,
             begin_anew: false,
             caught_up: false,
+            begun_at: None,
             failures: 0,
             polls: 0,
             poll_at: UnixTime::ZERO,
@@ -142,6 +147,11 @@ impl Feed {
         self.synced_at.is_none() && self.failures == 0
     }
 
+    /// Whether this worker has only just begun.
+    pub fn is_beginning(&self, now: UnixTime) -> bool {
+        self.begun_at.is_none_or(|begun_at| now.abs_diff(begun_at) < BEGINNING)
+    }
+
     /// What is known of a token. `is_within` says whether a moment is less than so much away from now.
     pub fn judge(&self, marks: &Marks, is_within: impl FnOnce(UnixTime, Duration) -> bool) -> Knowledge {
         match self.synced_at {
@@ -155,6 +165,7 @@ impl Feed {
 
     /// Time passed: reads what the others have written, sees to the lease, and may have a question.
     pub fn tick(&mut self, board: &mut impl Board, now: UnixTime) -> Option<Poll> {
+        self.begun_at.get_or_insert(now);
         self.read(board);
         if now >= self.forget_at || is_beyond(self.forget_at, FORGET_EVERY, now) {
             self.set.forget(now);

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::de::{Deserialize, Deserializer, Error as _};
+
 use crate::UnixTime;
-use crate::json::{Json, Members};
+use crate::json::Json;
 
 /// The longest id that is taken, in bytes.
 const MAX_ID: usize = 512;
 
 /// One answer of the feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct Page {
     /// Where the next page begins.
     pub next: u64,
@@ -53,18 +55,19 @@ impl Page {
     /// [`PageError`] for anything that is not a page through and through: a member that is missing, stands twice or has
     /// another type; an item that is about nothing known, or about two things at once.
     pub fn parse(body: &[u8]) -> Result<Self, PageError> {
-        let page = Members::parse(body).map_err(|_| PageError)?;
-        let truth = |name| match page.get(name) {
-            Some(Json::Bool(truth)) => Ok(*truth),
-            _ => Err(PageError),
-        };
-        let Some(Json::List(items)) = page.get("items") else { return Err(PageError) };
-        Ok(Self {
-            next: page.get("next").and_then(Json::as_u64).ok_or(PageError)?,
-            more: truth("more")?,
-            reset: truth("reset")?,
-            items: items.iter().map(item).collect::<Result<_, _>>()?,
-        })
+        // The derived reader would take a bare list of the members' values as well.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(PageError);
+        }
+        serde_json::from_slice(body).map_err(|_| PageError)
+    }
+}
+
+/// One item at a time becomes JSON and then what it says: a tree of the whole page would take several times the memory
+/// of all that is kept of it.
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        item(&Json::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -129,6 +132,7 @@ mod tests {
             format!(r#""sub":"u","epoch":"1","until":"{UNTIL}""#),
             format!(r#""sid":"","until":"{UNTIL}""#),
             format!(r#""sid":5,"until":"{UNTIL}""#),
+            format!(r#""sid":null,"kid":"k","until":"{UNTIL}""#),
             format!(r#""sid":"s","sid":"t","until":"{UNTIL}""#),
             format!(r#""sid":"{long}","until":"{UNTIL}""#),
             r#""sid":"s","until":1795330801"#.to_owned(),
@@ -150,6 +154,9 @@ mod tests {
             r#"{"next":7,"more":false,"reset":true,"items":["s"]}"#,
             r#"{"next":7,"more":false,"reset":true,"items":{}}"#,
             r#"{"next":7,"more":false,"reset":true,"items":[]"#,
+            r#"{"next":7,"more":false,"reset":true,"items":[]}{}"#,
+            r#"{"next":7,"more":false,"reset":null,"items":[]}"#,
+            r#"[7,false,true,[]]"#,
         ] {
             assert_eq!(Page::parse(body.as_bytes()), Err(PageError), "{body}");
         }

@@ -348,3 +348,17 @@ proptest! {
         let _ = read(&&paper, 9, 0, 4);
     }
 }
+
+#[test]
+fn the_beginning_is_over_soon_whatever_was_heard() {
+    let mut world = World::new(1);
+    assert!(world.workers[0].is_beginning(world.now), "before the first tick");
+    world.tick(0);
+    let begun_at = world.now;
+    assert!(world.workers[0].is_beginning(begun_at + Duration::from_secs(2)));
+    assert!(!world.workers[0].is_beginning(begun_at + BEGINNING));
+    world.now += BEGINNING;
+    world.tick(0);
+    assert!(!world.workers[0].is_beginning(world.now), "a worker begins once");
+    assert!(!world.workers[0].is_beginning(begun_at - BEGINNING), "also when the clock was set back");
+}

@@ -10,12 +10,18 @@ use crate::host;
 ///
 /// Envoy's wasm metrics have no labels, so they stand in the name as `.label.value` pairs; the shipped bootstrap
 /// takes them out again with `stats_tags`.
-#[derive(Default)]
 pub(crate) struct Metrics {
     requests: RefCell<HashMap<(Outcome, Option<usize>), u64>>,
     known: RefCell<HashMap<String, Option<u32>>>,
     held: Cell<i64>,
 }
+
+/// Metrics without labels, which can be shown before anything is counted.
+const FROM_THE_START: [(MetricType, &str); 3] = [
+    (MetricType::Counter, "doorward_failures"),
+    (MetricType::Counter, "doorward_held"),
+    (MetricType::Gauge, "doorward_held_now"),
+];
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +32,16 @@ pub(crate) enum Outcome {
 }
 
 impl Metrics {
+    /// Nothing is counted yet. What a dashboard or an alert looks at stands in Envoy's list all the same, as 0: a rise
+    /// from nothing at all is none to Prometheus.
+    pub(crate) fn new() -> Self {
+        let metrics = Self { requests: RefCell::default(), known: RefCell::default(), held: Cell::default() };
+        for (kind, name) in FROM_THE_START {
+            metrics.metric(kind, name);
+        }
+        metrics
+    }
+
     pub(crate) fn forwarded(&self, rule: Option<usize>) {
         self.count(Outcome::Forwarded, rule);
     }

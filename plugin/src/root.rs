@@ -78,7 +78,7 @@ impl RootContext for Root {
             door,
             waiting: WaitingRoom::default(),
             reporter: Reporter::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(),
         }));
         true
     }

@@ -103,6 +103,9 @@ fn the_shipped_file_gives_prometheus_labels() {
         r#"doorward_signatures{where="host"} 1"#,
         r#"doorward_fetches{result="answered"} 1"#,
         r#"doorward_keys_age_seconds{provider="doorward"} "#,
+        // Also what never happened.
+        "doorward_failures{} 0",
+        "doorward_held_now{} 0",
     ];
     for line in lines {
         let found = wait::until(LIMIT, || read().contains(line).then_some(()));

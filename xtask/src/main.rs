@@ -89,6 +89,8 @@ enum Bench {
     Gateway(bench::gateway::Options),
     /// The issuer against what bcrypt and MongoDB alone would do on the same machine
     Issuer(bench::issuer::Options),
+    /// From a logout at the issuer to the gateway's refusal of the token
+    Revocation(bench::revocation::Options),
 }
 
 /// Which compiler builds the plugin.
@@ -132,6 +134,7 @@ fn run(task: Task) -> Result<u8, error::Error> {
         Task::Test(options) => test::test(&options),
         Task::Bench(Bench::Gateway(options)) => Ok(bench::gateway::gateway(&options).map(|()| 0)?),
         Task::Bench(Bench::Issuer(options)) => Ok(bench::issuer::issuer(&options).map(|()| 0)?),
+        Task::Bench(Bench::Revocation(options)) => Ok(bench::revocation::revocation(&options).map(|()| 0)?),
         Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Plugin { check: Some(file), .. } => check::check(&file),
         Task::Plugin { toolchain, check: None } => {

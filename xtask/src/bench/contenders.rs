@@ -24,6 +24,8 @@ pub(super) const SECRET_ENV: &str = "DOORWARD_BENCH_SECRET";
 /// The bound of the plugin's cache, and of the native one where it is on.
 pub(super) const CACHE_ENTRIES: usize = 10_000;
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
+/// How many sessions are dead, none of them that of a token here.
+pub(super) const REVOCATIONS: usize = 100_000;
 
 /// What stands between the client and the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +35,11 @@ pub(super) enum Filters {
     Native {
         cache: bool,
     },
-    /// Doorward, where the rule that matches is the last of so many.
+    /// Doorward, where the rule that matches is the last of so many, with or without revocations to look through.
     Plugin {
         rules: usize,
         cache_bytes: usize,
+        revocations: bool,
     },
 }
 
@@ -44,11 +47,19 @@ impl Filters {
     pub(super) const NATIVE: Self = Self::Native { cache: false };
     pub(super) const NATIVE_CACHED: Self = Self::Native { cache: true };
     pub(super) const PLUGIN: Self = Self::plugin(1);
-    /// Room for all entries, whatever the tokens' length.
-    pub(super) const PLUGIN_ROOMY: Self = Self::Plugin { rules: 1, cache_bytes: 8 * CACHE_BYTES };
+    /// Following a feed of [`REVOCATIONS`].
+    pub(super) const PLUGIN_REVOKED: Self =
+        Self::Plugin { rules: 1, cache_bytes: CACHE_BYTES, revocations: true };
+    /// The same, with room for all entries, whatever the tokens' length.
+    pub(super) const PLUGIN_FULL: Self =
+        Self::Plugin { rules: 1, cache_bytes: 8 * CACHE_BYTES, revocations: true };
 
     pub(super) const fn plugin(rules: usize) -> Self {
-        Self::Plugin { rules, cache_bytes: CACHE_BYTES }
+        Self::Plugin { rules, cache_bytes: CACHE_BYTES, revocations: false }
+    }
+
+    pub(super) fn follows_a_feed(self) -> bool {
+        matches!(self, Self::Plugin { revocations: true, .. })
     }
 
     pub(super) fn name(self) -> String {
@@ -57,6 +68,7 @@ impl Filters {
             Self::NATIVE => "jwt_authn + rbac".to_owned(),
             Self::Native { .. } => "jwt_authn + rbac, token cache on".to_owned(),
             Self::PLUGIN => "Doorward".to_owned(),
+            Self::Plugin { revocations: true, .. } => format!("Doorward, {REVOCATIONS} revocations"),
             Self::Plugin { rules, .. } => format!("Doorward, {rules} rules"),
         }
     }
@@ -83,9 +95,14 @@ impl Contender {
         let mut filters = match self.filters {
             Filters::None => vec![],
             Filters::Native { cache } => vec![jwt_authn(signer, cache)?, rbac()],
-            Filters::Plugin { rules, cache_bytes } => {
+            Filters::Plugin { rules, cache_bytes, revocations } => {
+                let mut settings = settings(signer, rules, cache_bytes)?;
+                if revocations {
+                    settings["providers"][0]["revocation"] =
+                        json!({"cluster": "feed", "path": "/revocations", "token_env": SECRET_ENV});
+                }
                 // A VM of its own, so that nobody's cache or garbage is somebody else's.
-                vec![plugin(&self.port.number().to_string(), module, &settings(signer, rules, cache_bytes)?)]
+                vec![plugin(&self.port.number().to_string(), module, &settings)]
             }
         };
         filters.push(json!({
@@ -97,10 +114,15 @@ impl Contender {
 }
 
 /// Envoy's whole configuration.
-pub(super) fn bootstrap(admin: &Port, listeners: &[Value]) -> Value {
+pub(super) fn bootstrap(admin: &Port, listeners: &[Value], feed: u16) -> Value {
+    let endpoint = json!({"endpoint": {"address": address(feed)}});
+    let feed = json!({
+        "name": "feed",
+        "load_assignment": {"cluster_name": "feed", "endpoints": [{"lb_endpoints": [endpoint]}]},
+    });
     json!({
         "admin": {"address": address(admin.number())},
-        "static_resources": {"listeners": listeners},
+        "static_resources": {"listeners": listeners, "clusters": [feed]},
     })
 }
 

@@ -40,6 +40,9 @@ pub(crate) enum Error {
     /// A request was refused while it was measured.
     #[error("a request was answered with {0} while measuring, expected 200")]
     Refused(u16),
+    /// A token outlived its session by far.
+    #[error("a token was let in for more than {0:?} after its session had ended")]
+    LetIn(std::time::Duration),
     /// What came back is not HTTP/1.1.
     #[error("an answer is no HTTP/1.1: {0}")]
     Answer(#[from] httparse::Error),

@@ -51,9 +51,12 @@ pub(crate) fn gateway(options: &Options) -> Result<(), Error> {
     let conditions = Conditions::now("Envoy", &envoy)?;
 
     let fields: Result<Vec<Field>, Error> = options.algorithms.iter().copied().map(Field::race).collect();
-    let (fields, rules, memory) = (fields?, Field::rules()?, Field::memory()?);
-    let all = || fields.iter().chain([&rules, &memory]);
+    let (fields, rules) = (fields?, Field::rules()?);
+    let (revoked, memory) = (Field::revoked()?, Field::memory()?);
+    let all = || fields.iter().chain([&rules, &revoked, &memory]);
     let proxy = start(&envoy, &module, all(), progress)?;
+    let contenders = all().flat_map(|field| &field.contenders);
+    proxy.wait_for_followers(contenders.filter(|contender| contender.filters.follows_a_feed()).count())?;
     for field in all() {
         let _step =
             progress.step(&format!("checking that good tokens pass and bad ones do not: {}", field.name));
@@ -63,7 +66,8 @@ pub(crate) fn gateway(options: &Options) -> Result<(), Error> {
     let races: Result<_, Error> = fields.iter().map(|field| race(&proxy, field, scale, progress)).collect();
     let report = Report {
         races: races?,
-        rules: compare_rules(&proxy, &rules, scale, progress)?,
+        rules: compare(&proxy, &rules, "10 rules against 1,000", scale, progress)?,
+        revocations: compare(&proxy, &revoked, "100,000 revocations against none", scale, progress)?,
         memory: measure_memory(&proxy, &memory, progress)?,
         module_bytes: std::fs::metadata(&module).map_err(Error::io("look at the module"))?.len(),
     };
@@ -94,8 +98,13 @@ impl Field {
         Self::new("ES256 warm".to_owned(), USUAL, &filters)
     }
 
+    fn revoked() -> Result<Self, Error> {
+        let filters = [Filters::None, Filters::PLUGIN, Filters::PLUGIN_REVOKED];
+        Self::new("ES256 warm".to_owned(), USUAL, &filters)
+    }
+
     fn memory() -> Result<Self, Error> {
-        Self::new("memory".to_owned(), USUAL, &[Filters::PLUGIN_ROOMY])
+        Self::new("memory".to_owned(), USUAL, &[Filters::PLUGIN_FULL])
     }
 
     fn new(name: String, algorithm: Algorithm, filters: &[Filters]) -> Result<Self, Error> {
@@ -138,14 +147,15 @@ fn race(proxy: &Proxy, field: &Field, scale: Scale, progress: Progress) -> Resul
     Ok(Race { algorithm: field.signer.algorithm, warm, cold: run("cold", Tokens::Cold(&many))? })
 }
 
-fn compare_rules(
+fn compare(
     proxy: &Proxy,
     field: &Field,
+    what: &str,
     scale: Scale,
     progress: Progress,
 ) -> Result<Comparison, Error> {
     let tokens = field.signer.tokens(WARM_TOKENS)?;
-    let _step = progress.step("measuring 10 rules against 1,000");
+    let _step = progress.step(&format!("measuring {what}"));
     in_turn(proxy, field.name.clone(), &field.contenders, Tokens::Warm(&tokens), scale)
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what a request costs.
 //!
-//! Read [`gateway`] or [`issuer`] first; each is a whole measurement on one screen.
+//! Read [`gateway`], [`issuer`] or [`revocation`] first; each is a whole measurement on one screen.
 
 /// Where and when it was measured.
 mod conditions;
@@ -20,6 +20,8 @@ mod measure;
 mod proxy;
 /// The tables, and the targets beside each figure.
 mod report;
+/// `cargo xtask bench revocation`.
+pub(crate) mod revocation;
 /// How figures and their targets are printed.
 mod table;
 /// Keys, and tokens signed with them before anything is measured.

@@ -3,31 +3,38 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward_tests::http::Client;
+use doorward_tests::parts::FeedServer;
 use doorward_tests::ports::Port;
 use doorward_tests::process::{Launch, Running, Workdir};
+use doorward_tests::wait;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Error;
-use super::contenders::{SECRET_ENV, bootstrap};
+use super::contenders::{REVOCATIONS, SECRET_ENV, bootstrap};
 
 /// The one Envoy, with one worker.
 #[derive(Debug)]
 pub(super) struct Proxy {
     process: Running,
     _admin: Port,
+    /// Who tells of revocations.
+    pub(super) feed: FeedServer,
     // Goes last: Envoy writes its log into it.
     _workdir: Workdir,
 }
 
 impl Proxy {
     pub(super) fn start(binary: &Path, listeners: &[Value], secret: &str) -> Result<Self, Error> {
-        let (admin, workdir) = (Port::any()?, Workdir::new()?);
+        let (admin, workdir, feed) = (Port::any()?, Workdir::new()?, FeedServer::start(secret)?);
+        feed.revoke(
+            (0..REVOCATIONS).map(|number| json!({ "sid": format!("7c1e4a5e-0000-4000-8000-{number:012}") })),
+        );
         let config = workdir.path().join("envoy.json");
         let written = doorward_tests::files::write_private(
             &config,
-            bootstrap(&admin, listeners).to_string().as_bytes(),
+            bootstrap(&admin, listeners, feed.port()).to_string().as_bytes(),
         );
         written?;
         let mut process = Launch::new("Envoy", binary, workdir.path().join("envoy.log"))
@@ -40,7 +47,15 @@ impl Proxy {
         process.ready(Duration::from_secs(120), || {
             client.get("/ready").ok().filter(|reply| reply.status == 200)
         })?;
-        Ok(Self { process, _admin: admin, _workdir: workdir })
+        Ok(Self { process, _admin: admin, feed, _workdir: workdir })
+    }
+
+    /// Waits until so many followers have heard everything, and ask for news.
+    pub(super) fn wait_for_followers(&self, followers: usize) -> Result<(), Error> {
+        let is_waiting =
+            || self.feed.asked().iter().filter(|question| question.wait > 0).count() >= followers;
+        let all = wait::until(Duration::from_secs(60), || is_waiting().then_some(()));
+        all.ok_or_else(|| Error::Unreadable("the feed's questions: not everybody follows it".to_owned()))
     }
 
     /// Processor time of the whole process so far, in user space and in the kernel.

@@ -175,7 +175,7 @@ impl App {
             limits: config.limits.clone(),
             clock: clock.clone(),
         });
-        let Mails { post, tokens, sender: mail_sender } =
+        let Mails { post, tokens, sender: mail_sender, relay: mail_relay } =
             mails::open(config.mail.as_ref(), &stores, &ring, &guard, (&clock, &random), &metrics)?;
 
         let register = Arc::new(Register {
@@ -262,7 +262,10 @@ impl App {
         });
         let revocations = Arc::new(RevocationFeed::new(stores.revocations, clock.clone()));
         let edges = (clock.clone(), random.clone());
-        let telling = Arc::new(Telling::new(config, stores.outbox, edges, metrics.clone()));
+        if mail_sender.is_none() && mail_relay.is_none() {
+            tracing::info!("mail.smtp_url is not set: no mail goes out");
+        }
+        let telling = Arc::new(Telling::new(config, mail_relay, stores.outbox, edges, metrics.clone()));
         let parts = Parts {
             register: register.clone(),
             registration_open: config.registration_open,
@@ -306,8 +309,6 @@ impl App {
             let draining = self.parts.draining.clone();
             // The end waits for it, as for every flow that writes.
             self.parts.flows.spawn(async move { sender.run(draining.cancelled_owned()).await });
-        } else {
-            tracing::info!("mail.smtp_url is not set: no mail goes out");
         }
         let ended = listeners.run(&self.parts, end).await;
         keeping.abort();

@@ -6,6 +6,8 @@
 
 /// `limits.*` and `alerts.*`.
 mod limits;
+/// `mail.*`, and what needs mails.
+mod mail;
 /// Section by section: which keys there are, their defaults, and what a value must be.
 mod read;
 /// The roles that there are from the start.
@@ -108,6 +110,8 @@ pub struct Events {
     pub broker: Broker,
     /// Types that somebody must have a queue for.
     pub required: BTreeSet<String>,
+    /// Whether mail jobs are published there as well, for another service to send.
+    pub mail_exchange: bool,
 }
 
 /// What goes into tokens, and how long they live.
@@ -164,11 +168,21 @@ pub struct Password {
 }
 
 /// Where mails go, and what they say about us.
-pub struct Mail {
-    /// Takes them.
-    pub server: SmtpServer,
-    /// Who writes, and where links lead.
-    pub letterhead: Letterhead,
+pub enum Mail {
+    /// To a mail server.
+    Smtp {
+        /// Takes them.
+        server: SmtpServer,
+        /// Who writes, and where links lead.
+        letterhead: Letterhead,
+    },
+    /// To the broker, for another service to send.
+    Exchange {
+        /// Where it is.
+        broker: Broker,
+        /// Where links lead, if we are to say so.
+        base_url: Option<String>,
+    },
 }
 
 /// What is logged, and how.
@@ -209,7 +223,6 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::collect(file, environment);
-        read::refuse_later_keys(&mut settings);
         let server = read::server(&mut settings);
         let store = read::store(&mut settings);
         let events = read::events(&mut settings);
@@ -219,10 +232,10 @@ impl Config {
         let limits = limits::limits(&mut settings);
         let alert_hours = limits::hours(&mut settings);
         let registration_open = settings.take("registration.open", true);
-        let mail = read::mail(&mut settings);
-        let confirm_email = read::needs_mail(&mut settings, "registration.confirm_email", mail.as_ref());
+        let mail = mail::mail(&mut settings, events.as_ref());
+        let confirm_email = mail::needs_mail(&mut settings, "registration.confirm_email", mail.as_ref());
         let require_verified_email =
-            read::needs_mail(&mut settings, "login.require_verified_email", mail.as_ref());
+            mail::needs_mail(&mut settings, "login.require_verified_email", mail.as_ref());
         let roles = roles::roles(&mut settings);
         let telemetry = read::telemetry(&mut settings);
         let effective = settings.finish().map_err(|mistakes| ConfigError { mistakes })?;

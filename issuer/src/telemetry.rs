@@ -76,8 +76,9 @@ where
         LogFormat::Text => Box::new(layer),
     };
     // The framework's own start-up lines repeat ours; the operator's filter wins over that. Spans of traces are no log.
-    // The client of the broker shows whole messages: those of `returned_messages` even to an operator who wants it all.
-    let quiet = format!("{}=off,lapin::returned_messages=off", traces::TARGET);
+    // The client of the broker shows whole messages, even live links of mails, to an operator who wants it all.
+    let messages = "lapin::returned_messages=off,lapin::channels=debug,lapin::frames=debug";
+    let quiet = format!("{}=off,{messages}", traces::TARGET);
     let filter = EnvFilter::new(format!("poem=warn,lapin=error,{filter},{quiet}"));
     tracing_subscriber::registry().with(layer.with_filter(filter)).with(traces.map(Traces::layer))
 }

@@ -14,6 +14,7 @@ use crate::domain::outbox::{Delivery, Link};
 use crate::domain::ports::Outbox;
 use crate::events::keeper::Keeper;
 use crate::events::relay::Relay;
+use crate::events::told::Told;
 use crate::telemetry::metrics::Metrics;
 
 /// The outbox of the store that the configuration names; needs no master key.
@@ -27,7 +28,7 @@ pub async fn outbox(config: &Config) -> Result<Arc<dyn Outbox>, StartError> {
 /// What tells the rest of the system what has happened, ready to run.
 pub(super) struct Telling {
     keeper: Keeper,
-    relay: Option<Relay>,
+    relays: Vec<Relay>,
     /// How it goes.
     pub(super) health: watch::Receiver<Delivery>,
 }
@@ -42,9 +43,10 @@ pub(super) struct Running {
 const FLUSH: Duration = Duration::from_millis(1500);
 
 impl Telling {
-    /// As the configuration says.
+    /// As the configuration says, and with what carries mails to the broker, if anything does.
     pub(super) fn new(
         config: &Config,
+        mails: Option<Relay>,
         outbox: Arc<dyn Outbox>,
         (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
         metrics: Arc<Metrics>,
@@ -52,18 +54,19 @@ impl Telling {
         let events = config.events.as_ref();
         let link = if events.is_some() { Link::Unavailable } else { Link::Off };
         let (sender, health) = watch::channel(Delivery { link, parked: 0 });
-        let relay = events.map(|events| Relay {
-            outbox: outbox.clone(),
-            broker: events.broker.clone(),
-            source: config.token.issuer.clone(),
-            required: events.required.clone(),
-            clock: clock.clone(),
-            random,
-            watch: metrics.clone(),
-            health: sender.clone(),
+        let relay = events.map(|events| {
+            let (source, required) = (config.token.issuer.clone(), events.required.clone());
+            Relay {
+                load: Box::new(Told { source, required, watch: metrics.clone() }),
+                outbox: outbox.clone(),
+                broker: events.broker.clone(),
+                clock: clock.clone(),
+                random,
+                health: sender.clone(),
+            }
         });
         let keeper = Keeper { outbox, unheard: relay.is_none(), clock, watch: metrics, health: sender };
-        Self { keeper, relay, health }
+        Self { keeper, relays: relay.into_iter().chain(mails).collect(), health }
     }
 
     /// Starts.
@@ -71,12 +74,14 @@ impl Telling {
         let running = Running { tasks: TaskTracker::new(), end: CancellationToken::new() };
         let (telling, end) = (self.clone(), running.end.clone());
         running.tasks.spawn(async move { telling.keeper.run(end).await });
-        let end = running.end.clone();
-        running.tasks.spawn(async move {
-            if let Some(relay) = &self.relay {
-                relay.run(end).await;
-            }
-        });
+        for relay in 0..self.relays.len() {
+            let (telling, end) = (self.clone(), running.end.clone());
+            running.tasks.spawn(async move {
+                if let Some(relay) = telling.relays.get(relay) {
+                    relay.run(end).await;
+                }
+            });
+        }
         running.tasks.close();
         running
     }

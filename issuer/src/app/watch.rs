@@ -1,9 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::pool::PoolWatch;
 use crate::domain::outbox::{Channel, EntryState, OutboxStatus};
 use crate::events::keeper::OutboxWatch;
-use crate::events::relay::RelayWatch;
+use crate::events::load::RelayWatch;
 use crate::mail::sender::MailWatch;
 use crate::store::watched::StoreWatch;
 use crate::telemetry::metrics::Metrics;
@@ -43,5 +44,14 @@ impl StoreWatch for Metrics {
 impl MailWatch for Metrics {
     fn tried(&self, outcome: &'static str) {
         self.mail(outcome);
+    }
+}
+
+/// Counts mails that leave over the broker as those that we send.
+pub(super) struct Mailed(pub(super) Arc<Metrics>);
+
+impl RelayWatch for Mailed {
+    fn tried(&self, outcome: &'static str, _age: Duration) {
+        self.0.mail(outcome);
     }
 }

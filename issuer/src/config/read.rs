@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lettre::message::Mailbox;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::Settings;
-use super::{Algorithm, Events, Mail, Password, Secret, Server, Store, Telemetry, Token};
+use super::{Algorithm, Events, Password, Secret, Server, Store, Telemetry, Token};
 use crate::crypto::master_key::MasterKey;
 use crate::crypto::password::DEFAULT_COST;
 use crate::crypto::signer::MIN_SHARED_SECRET;
@@ -16,13 +15,6 @@ use crate::domain::event::Event;
 use crate::domain::password::COSTS;
 use crate::domain::policy::{DEFAULT_MIN_LENGTH, DEFAULT_MIN_SCORE};
 use crate::events::broker::Broker;
-use crate::mail::sender::Letterhead;
-use crate::mail::server::SmtpServer;
-
-/// Keys of the contract that need a part which this version does not have.
-pub(super) fn refuse_later_keys(settings: &mut Settings) {
-    settings.refuse_if_on("events.mail_exchange", "publishing mail jobs");
-}
 
 pub(super) fn server(settings: &mut Settings) -> Server {
     let public = settings.take("server.public", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)));
@@ -74,17 +66,21 @@ fn master_key(settings: &mut Settings) -> Option<Arc<MasterKey>> {
 
 pub(super) fn events(settings: &mut Settings) -> Option<Events> {
     const REQUIRED: &str = "events.required";
+    const MAIL_EXCHANGE: &str = "events.mail_exchange";
     let url = settings.take_secret("events.url");
     let required: BTreeSet<String> = settings.take(REQUIRED, Vec::new()).into_iter().collect();
     for unknown in required.iter().filter(|name| !Event::KINDS.contains(&name.as_str())) {
         settings.mistake(REQUIRED, &format!("names {unknown:?}; the types are {}", Event::KINDS.join(", ")));
     }
-    if url.is_none() && !required.is_empty() {
-        settings.mistake(REQUIRED, "needs events.url");
+    let mail_exchange = settings.take(MAIL_EXCHANGE, false);
+    for (key, given) in [(REQUIRED, !required.is_empty()), (MAIL_EXCHANGE, mail_exchange)] {
+        if url.is_none() && given {
+            settings.mistake(key, "needs events.url");
+        }
     }
     let broker = Broker::parse(url?.expose());
     let broker = broker.map_err(|error| settings.mistake("events.url", &error.to_string())).ok()?;
-    Some(Events { broker, required })
+    Some(Events { broker, required, mail_exchange })
 }
 
 pub(super) fn token(settings: &mut Settings) -> Token {
@@ -195,42 +191,6 @@ pub(super) fn password(settings: &mut Settings) -> Password {
     Password { cost, min_length, min_score, blocklist, threads, queue }
 }
 
-pub(super) fn mail(settings: &mut Settings) -> Option<Mail> {
-    const URL: &str = "mail.smtp_url";
-    const FROM: &str = "mail.from";
-    const BASE_URL: &str = "mail.base_url";
-    let url = settings.take_secret(URL);
-    let from = settings.take_optional::<String>(FROM);
-    let base_url = settings.take_optional::<String>(BASE_URL);
-    let from = from.map(|text| {
-        let from = text.parse::<Mailbox>().ok().filter(|from| from.email.domain().is_ascii());
-        noted(settings, FROM, from.ok_or("must be an address, such as Doorward <no-reply@example.test>"))
-    });
-    let base_url = base_url.map(|text| {
-        let wanted =
-            "must be the URL of the pages that links in mails lead to, such as https://app.example.test";
-        noted(settings, BASE_URL, if is_url(&text) { Ok(text) } else { Err(wanted) })
-    });
-    let server = noted(settings, URL, SmtpServer::parse(url?.expose()));
-    for (key, missing) in [(FROM, from.is_none()), (BASE_URL, base_url.is_none())] {
-        if missing {
-            settings.mistake(key, "is required by mail.smtp_url");
-        }
-    }
-    let base_url = base_url??.trim_end_matches('/').to_owned();
-    Some(Mail { server: server?, letterhead: Letterhead { from: from??, base_url } })
-}
-
-/// A switch that nobody could get past without mails.
-pub(super) fn needs_mail(settings: &mut Settings, key: &'static str, mail: Option<&Mail>) -> bool {
-    settings
-        .take_if(key, false, "needs mail.smtp_url, mail.from and mail.base_url", |on| !on || mail.is_some())
-}
-
-fn noted<T, E: ToString>(settings: &mut Settings, key: &str, parsed: Result<T, E>) -> Option<T> {
-    parsed.map_err(|error| settings.mistake(key, &error.to_string())).ok()
-}
-
 pub(super) fn telemetry(settings: &mut Settings) -> Telemetry {
     let log = settings.take_if(
         "telemetry.log",
@@ -263,7 +223,7 @@ fn lines(settings: &mut Settings, key: &str, path: &Path) -> Vec<String> {
     }
 }
 
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())

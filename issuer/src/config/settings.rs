@@ -114,16 +114,6 @@ impl Settings {
         }
     }
 
-    /// A switch that this version can only leave off.
-    pub(super) fn refuse_if_on(&mut self, key: &'static str, what: &str) {
-        if self.parse(key).unwrap_or(false) {
-            self.mistake(
-                key,
-                &format!("{what} is not part of this version; set it to false or remove the key"),
-            );
-        }
-    }
-
     /// Notes a mistake that concerns a key already taken.
     pub(super) fn mistake(&mut self, key: &str, message: &str) {
         self.mistakes.push(Mistake { key: key.to_owned(), message: message.to_owned() });

@@ -185,8 +185,8 @@ fn variables_of_the_neighbours_are_left_alone() {
 fn mails_need_all_that_a_mail_needs() {
     const MAIL: &str = "[mail]\nsmtp_url = 'smtps://u:p@mail.example.test'\nfrom = 'a@b.test'\n\
                         base_url = 'https://app.example.test/'";
-    let mail = read(MAIL, &[]).unwrap().mail.unwrap();
-    assert_eq!(mail.letterhead.base_url, "https://app.example.test");
+    let Some(Mail::Smtp { letterhead, .. }) = read(MAIL, &[]).unwrap().mail else { panic!("a mail server") };
+    assert_eq!(letterhead.base_url, "https://app.example.test");
     assert!(read("", &[]).unwrap().mail.is_none());
     for (line, key) in [
         ("smtp_url = 'http://mail.example.test'", "mail.smtp_url: "),
@@ -208,10 +208,32 @@ fn mails_need_all_that_a_mail_needs() {
     }
     for (section, key) in [("registration", "confirm_email"), ("login", "require_verified_email")] {
         let switch = format!("[{section}]\n{key} = true\n");
-        let needs = format!("{section}.{key}: needs mail.smtp_url, mail.from and mail.base_url");
+        let needs = format!(
+            "{section}.{key}: needs mail.smtp_url, mail.from and mail.base_url, or events.mail_exchange"
+        );
         assert_eq!(mistake(&switch, &[]), needs);
         read(&format!("{switch}{MAIL}"), &[]).unwrap();
     }
+}
+
+#[test]
+fn mails_go_over_the_broker_where_that_is_asked_for() {
+    const ON: &str = "[events]\nurl = 'amqp://door:s3cret@mq/'\nmail_exchange = true\n";
+    let links = |file: &str| match read(file, &[]).unwrap().mail {
+        Some(Mail::Exchange { base_url, .. }) => base_url,
+        _ => panic!("{file}: mails do not go to the exchange"),
+    };
+    assert_eq!(links(ON), None);
+    let based =
+        format!("{ON}[mail]\nbase_url = 'https://app.example.test/'\n[login]\nrequire_verified_email = true");
+    assert_eq!(links(&based).as_deref(), Some("https://app.example.test"));
+    assert!(read(&ON.replace("true", "false"), &[]).unwrap().mail.is_none());
+    assert_eq!(mistake("[events]\nmail_exchange = true", &[]), "events.mail_exchange: needs events.url");
+    let both = mistake(&format!("{ON}[mail]\nsmtp_url = 'smtp://localhost'"), &[]);
+    assert_eq!(
+        both,
+        "mail.smtp_url: is not used with events.mail_exchange: mails go one way; remove one of them"
+    );
 }
 
 #[test]

@@ -114,6 +114,15 @@ impl Mail {
         }
     }
 
+    /// The token in it, if it has a link that needs one.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        match &self.message {
+            Message::Link { token, .. } => Some(token.expose()),
+            Message::AddressTaken => None,
+        }
+    }
+
     /// Which kind it is, in one word.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -124,16 +133,30 @@ impl Mail {
     }
 }
 
+impl Message {
+    /// Where the mail leads: a page below `base_url`, which comes from the configuration and from nowhere else.
+    #[must_use]
+    pub fn link(&self, base_url: &str) -> String {
+        match self {
+            Self::Link { purpose, token, .. } => {
+                let page = match purpose {
+                    Purpose::ResetPassword => "reset-password",
+                    Purpose::VerifyEmail => "verify-email",
+                };
+                // A fragment never leaves the browser: not to the server that has the page, nor as a `Referer`.
+                format!("{base_url}/{page}#token={}", token.expose())
+            }
+            Self::AddressTaken => base_url.to_owned(),
+        }
+    }
+}
+
 impl From<&Mail> for Contents {
     fn from(mail: &Mail) -> Self {
-        let token = match &mail.message {
-            Message::Link { token, .. } => Some(token.expose().to_owned()),
-            Message::AddressTaken => None,
-        };
         Self {
             kind: mail.kind().to_owned(),
             to: mail.to.as_str().to_owned(),
-            token,
+            token: mail.token().map(str::to_owned),
             expires_at: mail.expires_at(),
         }
     }

@@ -9,7 +9,13 @@ pub mod broker;
 pub mod envelope;
 /// Looking after the outbox: how full it is, and what need not be kept.
 pub mod keeper;
+/// What a relay can carry.
+pub mod load;
+/// Mails that another service sends.
+pub mod mail_jobs;
 /// One connection to the broker, and publishing on it.
 mod rabbitmq;
 /// From the outbox to the broker, again and again.
 pub mod relay;
+/// Events, on their way to everybody who listens.
+pub mod told;

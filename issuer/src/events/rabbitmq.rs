@@ -12,10 +12,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::broker::Broker;
+use super::load::Message;
 use crate::domain::outbox::fate::Outcome;
-
-/// Where everything is published that programs may hear.
-pub(super) const EVENTS: &str = "auth.events";
 
 /// How long the broker may take to take us in, and to confirm a message.
 const OPENING: Duration = Duration::from_secs(10);
@@ -33,14 +31,6 @@ pub(super) struct Publisher {
     exchange: &'static str,
     /// Messages that came back and have not been reported yet.
     returned: Mutex<HashSet<Uuid>>,
-}
-
-/// Something to publish.
-pub(super) struct Message {
-    pub(super) id: Uuid,
-    pub(super) routing_key: String,
-    pub(super) content_type: &'static str,
-    pub(super) body: Vec<u8>,
 }
 
 /// The connection is not there, or not any more.

@@ -1,50 +1,38 @@
 //! Claim, publish, confirm, mark. At least once: what the broker may not have is sent again, under the same id.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::broker::Broker;
-use super::envelope::{CONTENT_TYPE, cloud_event};
-use super::rabbitmq::{EVENTS, Link, LinkError, Message, Publisher};
+use super::load::Load;
+use super::rabbitmq::{Link, LinkError, Publisher};
 use crate::domain::clock::{Clock, Random, later, random_uuid};
 use crate::domain::outbox::fate::{Fate, Outcome};
 use crate::domain::outbox::{self, Channel, Claim, Claimed, Delivery, OutboxEntry};
 use crate::domain::ports::{Outbox, StoreError};
 use crate::telemetry::with_causes;
 
-/// Carries events from the outbox to the broker.
+/// Carries what waits in the outbox to the broker, one way.
 pub struct Relay {
-    /// Where they wait.
+    /// What it carries.
+    pub load: Box<dyn Load>,
+    /// Where it waits.
     pub outbox: Arc<dyn Outbox>,
-    /// Where they go.
+    /// Where it goes.
     pub broker: Broker,
-    /// Who they are from: the issuer's URL.
-    pub source: String,
-    /// Types that somebody must have a queue for.
-    pub required: BTreeSet<String>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The dice.
     pub random: Arc<dyn Random>,
-    /// Who hears what became of them.
-    pub watch: Arc<dyn RelayWatch>,
     /// Whether all is well.
     pub health: watch::Sender<Delivery>,
-}
-
-/// Hears what becomes of events.
-pub trait RelayWatch: Send + Sync {
-    /// One was tried. `age` is the time since it happened.
-    fn tried(&self, outcome: &'static str, age: Duration);
 }
 
 /// How many messages are under way at once, on each of so many channels: one fills its window while the other marks.
@@ -75,20 +63,25 @@ impl Relay {
             let exponential = ExponentialBuilder::new().with_min_delay(Duration::from_millis(100));
             exponential.with_max_delay(Duration::from_secs(10)).with_jitter().without_max_times().build()
         };
-        let mut pause = pauses();
+        let (mut pause, exchange) = (pauses(), self.load.exchange());
         while !end.is_cancelled() {
             match self.connect(&end).await {
                 Ok((link, publishers)) => {
                     pause = pauses();
                     self.tell(outbox::Link::Ok);
-                    tracing::info!("connected to the broker");
+                    tracing::info!(exchange, "connected to the broker");
                     join_all(publishers.iter().map(|publisher| self.work(publisher, &link, &end))).await;
                     link.close().await;
                     if !end.is_cancelled() {
-                        tracing::warn!("the connection to the broker is lost; events wait");
+                        tracing::warn!(
+                            exchange,
+                            "the connection to the broker is lost; what it is to hear waits"
+                        );
                     }
                 }
-                Err(why) => tracing::debug!(cause = with_causes(&why), "events still wait for the broker"),
+                Err(why) => {
+                    tracing::debug!(exchange, cause = with_causes(&why), "the broker is still waited for");
+                }
             }
             self.tell(outbox::Link::Unavailable);
             let _ended = timeout(pause.next().unwrap_or(POLL), end.cancelled()).await;
@@ -100,7 +93,7 @@ impl Relay {
         let link = Link::open(&self.broker).await?;
         let mut publishers = Vec::new();
         for _ in 0..LANES {
-            publishers.push(link.publisher(EVENTS).await?);
+            publishers.push(link.publisher(self.load.exchange()).await?);
         }
         if let Some(first) = publishers.first() {
             self.probe(first, &link, end).await?;
@@ -167,7 +160,7 @@ impl Relay {
     async fn send_batch(&self, publisher: &Publisher, link: &Link) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let id = random_uuid(&*self.random);
-        let claim = Claim { id, channel: Channel::Events, now, until: later(now, CLAIM), limit: WINDOW };
+        let claim = Claim { id, channel: self.load.channel(), now, until: later(now, CLAIM), limit: WINDOW };
         let claimed = self.outbox.claim(&claim).await?;
         if claimed.users.is_empty() {
             return Ok(false);
@@ -177,24 +170,21 @@ impl Relay {
         Ok(!claimed.entries.is_empty())
     }
 
-    /// Sends in rounds, each user's next event in each, so that nobody's events pass one another. Says what became of
-    /// those that were tried, and of those behind them.
+    /// Sends in rounds, each user's next event in each, so that nobody's events pass one another; every mail is for
+    /// itself. Says what became of those that were tried, and of those behind them.
     async fn send(&self, claimed: &Claimed, publisher: &Publisher, link: &Link) -> Vec<(Uuid, Fate)> {
         let latest = later(claimed.claim.now, CLAIM - MARGIN);
+        let in_order = self.load.channel() == Channel::Events;
         let mut lines: Vec<&[OutboxEntry]> =
-            claimed.entries.chunk_by(|one, next| one.user == next.user).collect();
+            claimed.entries.chunk_by(|one, next| in_order && one.user == next.user).collect();
         let mut fates = Vec::new();
         while !lines.is_empty() && link.is_open() && self.clock.now() < latest {
             let round: Vec<&OutboxEntry> = lines.iter().filter_map(|line| line.first()).collect();
             let outcomes = self.publish(&round, publisher, link).await;
             let now = self.clock.now();
             let mut next = Vec::new();
-            for (line, outcome) in lines.into_iter().zip(outcomes) {
+            for (line, fate) in lines.into_iter().zip(outcomes) {
                 let Some((entry, rest)) = line.split_first() else { continue };
-                if outcome == Outcome::Lost {
-                    link.give_up();
-                }
-                let fate = self.judge(entry, outcome, now);
                 match fate.behind(now) {
                     Some(behind) => fates.extend(rest.iter().map(|entry| (entry.id, behind.clone()))),
                     None if rest.is_empty() => {}
@@ -207,27 +197,30 @@ impl Relay {
         fates
     }
 
-    /// One round. What cannot even be written down is the entry's own trouble.
-    async fn publish(&self, round: &[&OutboxEntry], publisher: &Publisher, link: &Link) -> Vec<Outcome> {
-        let bodies: Vec<_> = round.iter().map(|entry| cloud_event(entry, &self.source)).collect();
-        let messages: Vec<_> = round
-            .iter()
-            .zip(&bodies)
-            .filter_map(|(entry, body)| {
-                let body = body.as_ref().ok()?.clone();
-                let routing_key = entry.kind.clone();
-                Some(Message { id: entry.id, routing_key, content_type: CONTENT_TYPE, body })
-            })
-            .collect();
+    /// One round.
+    async fn publish(&self, round: &[&OutboxEntry], publisher: &Publisher, link: &Link) -> Vec<Fate> {
+        let (mut messages, mut unsent) = (Vec::new(), Vec::new());
+        for entry in round {
+            match self.load.pack(entry, self.clock.now()).await {
+                Ok(message) => {
+                    messages.push(message);
+                    unsent.push(None);
+                }
+                Err(fate) => unsent.push(Some(fate)),
+            }
+        }
         let mut outcomes = publisher.publish(&messages, link).await.into_iter();
-        let unreadable = || Outcome::Refused { reason: "it does not hold JSON".to_owned() };
-        bodies
-            .iter()
-            .map(|body| match body {
-                Ok(_) => outcomes.next().unwrap_or(Outcome::Lost),
-                Err(_) => unreadable(),
+        let now = self.clock.now();
+        let judge = |(entry, unsent): (&&OutboxEntry, Option<Fate>)| {
+            unsent.unwrap_or_else(|| {
+                let outcome = outcomes.next().unwrap_or(Outcome::Lost);
+                if outcome == Outcome::Lost {
+                    link.give_up();
+                }
+                self.load.judge(entry, outcome, now)
             })
-            .collect()
+        };
+        round.iter().zip(unsent).map(judge).collect()
     }
 
     fn tell(&self, link: outbox::Link) {
@@ -235,21 +228,5 @@ impl Relay {
             let before = std::mem::replace(&mut delivery.link, link);
             before != link
         });
-    }
-
-    fn judge(&self, entry: &OutboxEntry, outcome: Outcome, now: Timestamp) -> Fate {
-        let word = match &outcome {
-            Outcome::Accepted => "published",
-            Outcome::Unroutable => "unroutable",
-            Outcome::Refused { .. } => "refused",
-            Outcome::Lost => "lost",
-        };
-        self.watch.tried(word, Duration::try_from(now.duration_since(entry.at)).unwrap_or_default());
-        let fate = Fate::of_event(outcome, self.required.contains(&entry.kind), entry.attempts, now);
-        if let Fate::Parked { reason } = &fate {
-            let (id, user, kind) = (entry.id, entry.user, &entry.kind);
-            tracing::error!(%id, %user, kind, reason, "an event is parked; see `doorward-issuer outbox status`");
-        }
-        fate
     }
 }

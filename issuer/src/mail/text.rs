@@ -15,8 +15,6 @@ struct Words {
     reason: &'static str,
     /// What the link does.
     action: &'static str,
-    /// Behind the base URL.
-    page: &'static str,
     /// What to do when it was somebody else.
     otherwise: &'static str,
 }
@@ -25,7 +23,6 @@ const RESET_PASSWORD: Words = Words {
     subject: "Set a new password",
     reason: "Somebody, we hope you, asked for a new password for your account.",
     action: "Set a new password (within one hour)",
-    page: "/reset-password",
     otherwise: "If it was not you, do nothing: your password stays as it is.",
 };
 
@@ -33,7 +30,6 @@ const VERIFY_EMAIL: Words = Words {
     subject: "Confirm your e-mail address",
     reason: "An account was made, or changed, with this e-mail address.",
     action: "Confirm that it is yours (within one day)",
-    page: "/verify-email",
     otherwise: "If it was not you, do nothing: the address stays unconfirmed.",
 };
 
@@ -41,25 +37,18 @@ const ADDRESS_TAKEN: Words = Words {
     subject: "You already have an account",
     reason: "Somebody, perhaps you, tried to make an account with this e-mail address, which has one already.",
     action: "Log in, or ask for a new password",
-    page: "",
     otherwise: "If it was not you, do nothing: nothing has changed.",
 };
 
 impl Text {
-    /// What `message` says. Links lead to pages below `base_url`, which comes from the configuration and from nowhere
-    /// else.
+    /// What `message` says. Links lead to pages below `base_url`.
     pub(super) fn of(message: &Message, base_url: &str) -> Self {
-        match message {
-            Message::Link { purpose, token, .. } => {
-                let words = match purpose {
-                    Purpose::ResetPassword => &RESET_PASSWORD,
-                    Purpose::VerifyEmail => &VERIFY_EMAIL,
-                };
-                // A fragment never leaves the browser: not to the server that has the page, nor as a `Referer`.
-                words.around(&format!("{base_url}{}#token={}", words.page, token.expose()))
-            }
-            Message::AddressTaken => ADDRESS_TAKEN.around(base_url),
-        }
+        let words = match message {
+            Message::Link { purpose: Purpose::ResetPassword, .. } => &RESET_PASSWORD,
+            Message::Link { purpose: Purpose::VerifyEmail, .. } => &VERIFY_EMAIL,
+            Message::AddressTaken => &ADDRESS_TAKEN,
+        };
+        words.around(&message.link(base_url))
     }
 }
 

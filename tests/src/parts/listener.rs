@@ -61,11 +61,19 @@ impl Listener {
         Ok(Self { channel, _connection: connection, runtime })
     }
 
-    /// Makes a durable queue and binds it to what the issuer publishes under these keys.
+    /// Makes a durable queue and binds it to the events that the issuer publishes under these keys.
     ///
     /// # Errors
     /// When the broker refuses.
     pub fn bind(&self, queue: &str, kind: QueueKind, keys: &[&str]) -> Result<()> {
+        self.bind_to("auth.events", queue, kind, keys)
+    }
+
+    /// The same with another exchange.
+    ///
+    /// # Errors
+    /// When the broker refuses, and then for everything that follows.
+    pub fn bind_to(&self, exchange: &str, queue: &str, kind: QueueKind, keys: &[&str]) -> Result<()> {
         let mut arguments = FieldTable::default();
         if kind == QueueKind::Quorum {
             arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
@@ -75,9 +83,7 @@ impl Listener {
             self.channel.queue_declare(queue.into(), durable, arguments).await?;
             for key in keys {
                 let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
-                self.channel
-                    .queue_bind(queue.into(), "auth.events".into(), (*key).into(), bind, none)
-                    .await?;
+                self.channel.queue_bind(queue.into(), exchange.into(), (*key).into(), bind, none).await?;
             }
             Ok::<_, lapin::Error>(())
         })?;

@@ -1,5 +1,7 @@
 //! What the rest of the system hears, and when the broker is away.
 
+/// Mails that another service sends.
+mod mail_exchange;
 /// Crashes, many of them, under load: no event lost, none invented.
 mod proof;
 /// `docs/events` and what is really published.

@@ -68,6 +68,16 @@ impl Fate {
         }
     }
 
+    /// What becomes of a mail job that was published `attempts` times before, for another service to send. It holds
+    /// what must not be kept, and somebody waits for it: what nobody has a queue for is tried again, never put aside.
+    #[must_use]
+    pub fn of_mail_job(outcome: Outcome, attempts: u32, now: Timestamp) -> Self {
+        match Self::of_event(outcome, true, attempts, now) {
+            Self::Done => Self::Removed,
+            fate => fate,
+        }
+    }
+
     /// One more attempt, after a pause that doubles each time; or none any more.
     #[must_use]
     pub fn retry(reason: String, attempts: u32, now: Timestamp) -> Self {
@@ -140,6 +150,14 @@ mod tests {
                     Fate::Removed => prop_assert!(false, "events are kept for a while"),
                 }
             }
+        }
+
+        /// A mail job is gone when a queue has it, and never before.
+        #[test]
+        fn a_mail_job_is_kept_until_somebody_has_it(outcome in outcomes(), attempts in 0..TRIES) {
+            let fate = Fate::of_mail_job(outcome.clone(), attempts, Timestamp::UNIX_EPOCH);
+            prop_assert_eq!(fate == Fate::Removed, outcome == Outcome::Accepted);
+            prop_assert!(!matches!(fate, Fate::Done | Fate::Unroutable), "{:?}", fate);
         }
 
         /// Nothing follows what did not leave, and what waits behind it is not tried earlier.

@@ -39,6 +39,15 @@ impl Told {
 
     /// With types that somebody must have a queue for, and another way to the broker.
     pub(crate) fn start_with(required: &[&str], url: impl FnOnce(&Rabbitmq) -> String) -> Self {
+        Self::start_set(required, url, &[])
+    }
+
+    /// With further settings of the issuer: `section.key` and value.
+    pub(crate) fn start_set(
+        required: &[&str],
+        url: impl FnOnce(&Rabbitmq) -> String,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let workdir = Workdir::new().unwrap();
         let broker = broker(&workdir);
         let required = required.iter().map(ToString::to_string).collect();
@@ -49,7 +58,7 @@ impl Told {
             public: Port::any().unwrap(),
             store: Store::Sqlite,
             password_cost: Some(4),
-            settings: &[],
+            settings,
             events: Some(Events { url: url(&broker), required }),
         })
         .unwrap();

@@ -22,14 +22,28 @@ impl UserService {
     /// # Errors
     /// When it does not start; the error carries the end of its log.
     pub fn start(binary: &Path, dir: &Path, log: PathBuf, amqp: Option<&str>) -> Result<Self> {
+        Self::start_with(binary, dir, log, |launch| match amqp {
+            Some(url) => launch.env("AMQP_URL", url),
+            None => launch,
+        })
+    }
+
+    /// The same with arguments and variables of the caller's.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries the end of its log.
+    pub fn start_with(
+        binary: &Path,
+        dir: &Path,
+        log: PathBuf,
+        change: impl FnOnce(Launch) -> Launch,
+    ) -> Result<Self> {
         let port = Port::any()?;
-        let mut launch = Launch::new("the example service", binary, log)
+        let launch = Launch::new("the example service", binary, log)
             .args(["--listen", &format!("127.0.0.1:{}", port.number()), "--database"])
             .args([dir.join("profiles.db")])
             .grace(Duration::from_secs(5));
-        if let Some(url) = amqp {
-            launch = launch.env("AMQP_URL", url);
-        }
+        let launch = change(launch);
         let mut process = launch.start()?;
         let address = (Ipv4Addr::LOCALHOST, port.number());
         process.ready(Duration::from_secs(20), || TcpStream::connect(address).ok())?;

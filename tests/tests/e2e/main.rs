@@ -104,6 +104,8 @@ mod tls;
 mod tokens;
 /// Spans at an OpenTelemetry collector.
 mod traces;
+/// The example service without a gateway.
+mod verify_locally;
 
 /// What the tests share.
 mod support {

@@ -45,24 +45,33 @@ fn every_service_is_confined() {
 #[test]
 fn nothing_but_the_gateway_has_a_way_out_and_services_trust_it_alone() {
     let compose = compose();
-    for network in ["inside", "stores"] {
+    for network in ["inside", "stores", "events"] {
         assert_eq!(compose["networks"][network]["internal"], true);
     }
     let networks = |service: &str| -> BTreeSet<&str> {
         list(&compose["services"][service], "networks").iter().map(string).collect()
     };
     assert_eq!(networks("gateway"), BTreeSet::from(["inside", "outside"]));
-    assert_eq!(networks("user-service"), BTreeSet::from(["inside"]));
+    assert_eq!(networks("user-service"), BTreeSet::from(["events", "inside"]));
     assert_eq!(networks("mongodb"), BTreeSet::from(["stores"]));
-    assert_eq!(networks("rabbitmq"), BTreeSet::from(["stores"]));
+    assert_eq!(networks("rabbitmq"), BTreeSet::from(["events"]));
+    // Whoever else is in a network of the service could send it headers: nobody but the issuer and the broker.
+    let meets = |network| services().into_iter().filter(move |(_, one)| in_network(one, network));
+    let reach: BTreeSet<_> = ["inside", "events"].into_iter().flat_map(meets).map(|(name, _)| name).collect();
+    assert_eq!(reach, ["gateway", "issuer", "rabbitmq", "user-service"].map(str::to_owned).into());
     assert_eq!(compose["services"]["secrets"]["network_mode"], "none");
+}
+
+fn in_network(service: &Value, network: &str) -> bool {
+    let listed = service["networks"].as_array().is_some_and(|all| all.contains(&json!(network)));
+    listed || !service["networks"][network].is_null()
 }
 
 #[test]
 fn no_secret_stands_in_the_file() {
     for (name, service) in services() {
         for (variable, value) in service["environment"].as_object().into_iter().flatten() {
-            let secret = ["PASS", "SECRET", "TOKEN", "KEY"].iter().any(|part| variable.contains(part));
+            let secret = ["PASS", "SECRET", "TOKEN", "KEY", "URL"].iter().any(|part| variable.contains(part));
             assert!(!secret || variable.ends_with("_FILE"), "{name}: {variable}");
             assert!(!secret || string(value).starts_with("/run/secrets/"), "{name}: {variable}");
         }

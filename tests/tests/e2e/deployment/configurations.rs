@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use doorward_tests::http::Client;
-use doorward_tests::parts::{Echo, KeyServer};
+use doorward_tests::parts::{Echo, KeyServer, Listener, QueueKind, Rabbitmq, UserService};
 use doorward_tests::ports::Port;
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::{Launch, Running, Workdir};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::compose::compose;
 use crate::support::shipped::{documents, list, string, text, yaml};
+use crate::support::told::broker;
 use crate::support::whole::PASSWORD;
 
 const SECRETS: &str = "/run/secrets/doorward";
@@ -36,6 +37,46 @@ fn what_the_containers_run_with_runs() {
     assert_eq!(parts.gate.get_as(string(&tokens["access_token"]), &path).unwrap().status, 200);
     assert_eq!(parts.echo.received(&path).len(), 1);
     assert_eq!(parts.gate.get(&path).unwrap().status, 401);
+}
+
+#[test]
+fn what_containers_announce_is_heard_and_accounts_may_do_no_more() {
+    let workdir = Workdir::new().unwrap();
+    let broker = broker(&workdir);
+    let parts = Containers::start_with(Some(&broker));
+    let made = |path: &str| fs::read_to_string(parts.workdir.path().join(path)).unwrap();
+    let address = |url: String| replaced(&url, "@rabbitmq:5672/", &format!("@{}/", authority(&broker)));
+
+    // The service as docker-compose.yml runs it, with the address that this machine has for the broker.
+    let amqp_url = workdir.path().join("amqp-url");
+    fs::write(&amqp_url, address(made("user-service/amqp-url"))).unwrap();
+    let told = compose()["services"]["user-service"]["environment"].take();
+    let variables = told.as_object().unwrap().iter();
+    let variables: Vec<_> = variables.map(|(name, value)| (name.as_str(), string(value))).collect();
+    assert_eq!(variables, [("AMQP_URL_FILE", "/run/secrets/doorward/amqp-url")]);
+    let binary = Prepared::from_env().unwrap().programs.user_service;
+    let log = workdir.path().join("service.log");
+    let service = UserService::start_with(&binary, workdir.path(), log, |launch| {
+        launch.env("AMQP_URL_FILE", amqp_url.display().to_string())
+    })
+    .unwrap();
+
+    let credentials = json!({"email": "ada@example.test", "password": PASSWORD});
+    let registered = parts.gate.post("/auth/register", &credentials).unwrap().json().unwrap();
+    let path = format!("/users/{}", string(&registered["id"]));
+    let client = Client::new(&service.url());
+    let as_gateway = [("x-user-id", "somebody else")];
+    let profile = wait::until(LIMIT, || {
+        let reply = client.send("GET", &path, &as_gateway, Vec::new()).ok()?;
+        (reply.status == 200).then(|| reply.json().unwrap())
+    });
+    assert_eq!(profile.expect("the profile appears")["email"], "ada@example.test");
+
+    // The service hears events, and nothing that may hold a live link.
+    let listener = Listener::connect(&address(made("user-service/amqp-url"))).unwrap();
+    let refused =
+        listener.bind_to("auth.mail", "user-service.users", QueueKind::Classic, &["#"]).unwrap_err();
+    assert!(refused.to_string().contains("ACCESS_REFUSED"), "{refused}");
 }
 
 #[test]
@@ -114,7 +155,7 @@ fn the_secrets_are_made_once_for_each_owner_alone_and_are_no_two_times_alike() {
     let (first, second) = (Workdir::new().unwrap(), Workdir::new().unwrap());
     let (before, other) = (make_secrets(first.path()), make_secrets(second.path()));
     assert_eq!(make_secrets(first.path()), before, "a second start changes nothing");
-    assert_eq!(before.len(), 8);
+    assert_eq!(before.len(), 9);
     for ((name, made), (_, elsewhere)) in before.iter().zip(&other) {
         assert!(made != elsewhere || name == "issuer/complete", "{name} is the same twice");
         let mode = fs::metadata(first.path().join(name)).unwrap().permissions().mode();
@@ -126,6 +167,13 @@ fn the_secrets_are_made_once_for_each_owner_alone_and_are_no_two_times_alike() {
     assert!(before.iter().zip(&after).all(|(old, new)| old != new || old.0 == "issuer/complete"));
 }
 
+/// Where a broker listens.
+fn authority(broker: &Rabbitmq) -> String {
+    let url = broker.url();
+    let (_, rest) = url.split_once('@').unwrap();
+    rest.split_once('/').unwrap().0.to_owned()
+}
+
 /// The issuer on MongoDB, the gateway, and a recorder in the place of the service.
 struct Containers {
     gate: Client,
@@ -135,12 +183,18 @@ struct Containers {
     probes: Port,
     admin: Port,
     _gateway: Running,
-    _ports: [Port; 2],
-    _workdir: Workdir,
+    _ports: [Port; 3],
+    workdir: Workdir,
 }
 
 impl Containers {
+    /// Without a broker: it is waited for, and nobody notices.
     fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// With the accounts that the broker's container gets.
+    fn start_with(broker: Option<&Rabbitmq>) -> Self {
         let prepared = Prepared::from_env().unwrap();
         let workdir = Workdir::new().unwrap();
         let [public, management, plain, probes, admin] = [(); 5].map(|()| Port::any().unwrap());
@@ -149,6 +203,18 @@ impl Containers {
         let secrets = workdir.path().join("issuer");
         fs::remove_file(secrets.join("store-url")).unwrap();
         fs::write(secrets.join("store-url"), url).unwrap();
+        let nowhere = Port::any().unwrap();
+        let broker = match broker {
+            Some(broker) => {
+                let definitions = workdir.path().join("rabbitmq/definitions.json");
+                broker.control(&["import_definitions", definitions.to_str().unwrap()]).unwrap();
+                authority(broker)
+            }
+            None => format!("127.0.0.1:{}", nowhere.number()),
+        };
+        let events = fs::read_to_string(secrets.join("events-url")).unwrap();
+        fs::remove_file(secrets.join("events-url")).unwrap();
+        fs::write(secrets.join("events-url"), replaced(&events, "rabbitmq:5672", &broker)).unwrap();
         let config = workdir.path().join("issuer.toml");
         fs::write(&config, text("deploy/issuer.toml").replace(SECRETS, &secrets.display().to_string()))
             .unwrap();
@@ -186,7 +252,7 @@ impl Containers {
             .unwrap();
         until_ready(&mut gateway, &probes, "/ready");
         let gate = Client::new(&plain.url());
-        let ports = [public, plain];
+        let ports = [public, plain, nowhere];
         Self {
             gate,
             echo,
@@ -196,7 +262,7 @@ impl Containers {
             admin,
             _gateway: gateway,
             _ports: ports,
-            _workdir: workdir,
+            workdir,
         }
     }
 }
@@ -229,7 +295,7 @@ fn make_secrets(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let done = Command::new("sh").arg(script).arg(dir).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let mut made = Vec::new();
-    for owner in ["issuer", "mongodb", "rabbitmq"] {
+    for owner in ["issuer", "mongodb", "rabbitmq", "user-service"] {
         for entry in fs::read_dir(dir.join(owner)).unwrap() {
             let entry = entry.unwrap();
             let name = format!("{owner}/{}", entry.file_name().to_str().unwrap());

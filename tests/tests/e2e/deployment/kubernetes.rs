@@ -1,5 +1,7 @@
 //! `deploy/kubernetes`, against Kubernetes' own schemas, and against itself.
 
+use std::collections::BTreeSet;
+
 use doorward_tests::files;
 use doorward_tests::progress::Progress;
 use doorward_tests::tools::schemas;
@@ -83,6 +85,19 @@ fn the_issuer_hashes_on_as_many_threads_as_it_asks_for_cpus() {
     let cpus = issuer.pointer("/spec/template/spec/containers/0/resources/requests/cpu").unwrap();
     let settings = text("deploy/issuer.toml");
     assert!(settings.contains(&format!("threads = {}\n", string(cpus))));
+}
+
+#[test]
+fn the_issuer_gets_every_secret_that_it_reads_and_no_other() {
+    let settings = text("deploy/issuer.toml");
+    let read = settings.split("/run/secrets/doorward/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let read: BTreeSet<&str> = read.collect();
+    let secret = &documents("deploy/kubernetes/secret.example.yaml")[0];
+    let given: BTreeSet<&str> =
+        secret["stringData"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(read, given);
+    let script = text("deploy/compose/secrets.sh");
+    assert!(read.iter().all(|name| script.contains(&format!("keep issuer/{name} "))), "{read:?}");
 }
 
 /// What the kustomization brings to a cluster.

@@ -1,10 +1,6 @@
 //! Administration through the gate: it hands the issuer the token, and the issuer decides.
 
 use doorward_tests::http::Reply;
-use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
-use doorward_tests::process::Workdir;
-use doorward_tests::random;
 use serde_json::{Value, json};
 
 use crate::support::problem::{reason, refusal};
@@ -17,14 +13,7 @@ fn an_administrator_administers() {
 
 #[test]
 fn an_administrator_on_mongodb_administers() {
-    let prepared = Prepared::from_env().unwrap();
-    let workdir = Workdir::new().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
-    let whole = Whole::start_with(|mut plan| {
-        plan.store = Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() };
-        plan
-    });
-    administers(&whole);
+    administers(&Whole::start_on_mongodb());
 }
 
 fn administers(whole: &Whole) {

@@ -5,10 +5,8 @@ use std::time::Duration;
 use doorward_smtp_sink::{Security, Smtp};
 use doorward_tests::certificate::Certificate;
 use doorward_tests::http::Client;
-use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
-use doorward_tests::{random, wait};
+use doorward_tests::wait;
 use serde_json::{Value, json};
 
 use crate::support::problem::refusal;
@@ -26,18 +24,13 @@ fn a_user_proves_his_address_and_replaces_a_forgotten_password() {
 
 #[test]
 fn on_mongodb_and_over_tls_he_does_so_too() {
-    let prepared = Prepared::from_env().unwrap();
     let workdir = Workdir::new().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
     let certificate = Certificate::make(&workdir.path().join("smtp")).unwrap();
     let login = ("doorward", "p@ss/word");
     let smtp = Smtp::start_tls(certificate.server_config().unwrap(), Security::Tls, login).unwrap();
     let url = format!("smtps://doorward:p%40ss%2Fword@localhost:{}", smtp.port());
     let trusted = certificate.chain.display().to_string();
-    let whole = Whole::start_set(&settings(&url, &trusted), |mut plan| {
-        plan.store = Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() };
-        plan
-    });
+    let whole = Whole::start_set_on_mongodb(&settings(&url, &trusted));
     by_mail(&whole, &smtp);
     assert!(smtp.mails().iter().all(|mail| mail.encrypted));
 }

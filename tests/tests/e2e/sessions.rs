@@ -3,10 +3,6 @@
 use std::net::IpAddr;
 
 use doorward_tests::http::Reply;
-use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
-use doorward_tests::process::Workdir;
-use doorward_tests::random;
 use serde_json::{Value, json};
 
 use crate::support::problem::refusal;
@@ -26,14 +22,7 @@ fn a_session_goes_on_and_comes_to_its_end() {
 
 #[test]
 fn a_session_on_mongodb_goes_on_and_comes_to_its_end() {
-    let prepared = Prepared::from_env().unwrap();
-    let workdir = Workdir::new().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
-    let whole = Whole::start_with(|mut plan| {
-        plan.store = Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() };
-        plan
-    });
-    lives_and_ends(&whole);
+    lives_and_ends(&Whole::start_on_mongodb());
 }
 
 fn lives_and_ends(whole: &Whole) {

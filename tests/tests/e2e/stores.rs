@@ -1,9 +1,5 @@
 //! MongoDB under the issuer, and MongoDB gone.
 
-use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
-use doorward_tests::process::Workdir;
-use doorward_tests::random;
 use serde_json::json;
 
 use crate::support::problem::reason;
@@ -11,15 +7,7 @@ use crate::support::whole::{PASSWORD, Whole};
 
 #[test]
 fn the_whole_path_works_on_mongodb_and_ends_in_503_without_it() {
-    let prepared = Prepared::from_env().unwrap();
-    let workdir = Workdir::new().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
-    let url = mongod.url("doorward");
-    let whole = Whole::start_with(|mut plan| {
-        plan.store = Store::Mongodb { url: url.clone(), master_key: random::master_key() };
-        plan
-    });
-
+    let mut whole = Whole::start_on_mongodb();
     let ada = whole.user("ada@example.test");
     let path = format!("/users/{}", ada.id);
     assert_eq!(whole.gate.get_as(&ada.token, &path).unwrap().status, 200);
@@ -27,7 +15,7 @@ fn the_whole_path_works_on_mongodb_and_ends_in_503_without_it() {
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
     assert_eq!(reason(&whole.gate.post("/auth/register", &body).unwrap()), "email_taken");
 
-    mongod.process.kill();
+    whole.lose_mongodb();
     for path in ["/auth/login", "/auth/register"] {
         let reply = whole.gate.post(path, &body).unwrap();
         assert_eq!((reply.status, reason(&reply)), (503, "store_unavailable".to_owned()), "{path}");

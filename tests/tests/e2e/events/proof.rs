@@ -3,14 +3,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bson::{Bson, Document, doc};
 use doorward_tests::http::Client;
-use doorward_tests::parts::{Issuer, QueueKind, Rabbitmq};
+use doorward_tests::parts::{Issuer, Mongod, QueueKind, Rabbitmq};
 use doorward_tests::wait;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::support::told::Told;
-use crate::support::whole::PASSWORD;
+use crate::support::whole::{DATABASE, PASSWORD};
 
 /// How many people register and log in at the same time.
 const CROWD: usize = 4;
@@ -35,8 +36,16 @@ const ROUND: [Blow; 6] = [
 
 #[test]
 fn no_event_is_lost_or_invented_whatever_crashes() {
+    survives(Told::start());
+}
+
+#[test]
+fn on_mongodb_none_is_lost_or_invented_either() {
+    survives(Told::start_on_mongodb());
+}
+
+fn survives(mut told: Told) {
     let rounds = if std::env::var_os("DOORWARD_TEST_SOAK").is_some() { 40 } else { 1 };
-    let mut told = Told::start();
     let listener = told.listener();
     listener.bind(QUEUE, QueueKind::Quorum, &["#"]).unwrap();
     drop(listener);
@@ -106,11 +115,10 @@ fn compare(told: &Told, answered: usize, rounds: usize) {
         let events = heard.values().filter(|heard| heard.routing_key == kind);
         events.map(|heard| member(&heard.event).as_str().unwrap().to_owned()).collect()
     };
-    let file = told.workdir.path().join("issuer/doorward.db");
-    let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let users = ids(&store, "SELECT id FROM users");
-    let sessions = ids(&store, "SELECT id FROM sessions");
-    let entries = ids(&store, "SELECT id FROM outbox WHERE state = 'done'");
+    let [users, sessions, entries] = match &told.mongod {
+        Some(mongod) => in_mongodb(mongod),
+        None => in_sqlite(told),
+    };
     println!(
         "{rounds} rounds of {} blows: {answered} requests answered, {} users, {} sessions, {} events heard",
         ROUND.len(),
@@ -124,8 +132,32 @@ fn compare(told: &Told, answered: usize, rounds: usize) {
     assert_eq!(heard.keys().cloned().collect::<BTreeSet<_>>(), entries);
 }
 
-fn ids(store: &Connection, query: &str) -> BTreeSet<String> {
-    let mut statement = store.prepare(query).unwrap();
-    let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-    rows.map(|id| bson::Uuid::from_bytes(id.unwrap().try_into().unwrap()).to_string()).collect()
+/// The ids of users, sessions and published events in the store.
+fn in_sqlite(told: &Told) -> [BTreeSet<String>; 3] {
+    let file = told.workdir.path().join("issuer/doorward.db");
+    let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let ids = |query: &str| {
+        let mut statement = store.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+        rows.map(|id| shown(&id.unwrap())).collect()
+    };
+    ["SELECT id FROM users", "SELECT id FROM sessions", "SELECT id FROM outbox WHERE state = 'done'"].map(ids)
+}
+
+/// The same.
+fn in_mongodb(mongod: &Mongod) -> [BTreeSet<String>; 3] {
+    let ids = |(collection, which): (&str, Document)| {
+        let distinct = doc! { "distinct": collection, "key": "_id", "query": which, "$db": DATABASE };
+        let found = mongod.run(&distinct).unwrap();
+        let id = |id: &Bson| match id {
+            Bson::Binary(id) => shown(&id.bytes),
+            other => panic!("{other} is no id"),
+        };
+        found.get_array("values").unwrap().iter().map(id).collect()
+    };
+    [("users", doc! {}), ("sessions", doc! {}), ("outbox", doc! { "state": "done" })].map(ids)
+}
+
+fn shown(id: &[u8]) -> String {
+    bson::Uuid::from_bytes(id.try_into().unwrap()).to_string()
 }

@@ -4,24 +4,26 @@ use std::time::Duration;
 
 use doorward_tests::http::Client;
 use doorward_tests::parts::issuer::{self, Events};
-use doorward_tests::parts::{Issuer, Listener, Rabbitmq, Store};
+use doorward_tests::parts::{Issuer, Listener, Mongod, Rabbitmq, Store};
 use doorward_tests::ports::Port;
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 use doorward_tests::progress::Progress;
-use doorward_tests::{tools, wait};
+use doorward_tests::{random, tools, wait};
 use serde_json::{Value, json};
 
-use super::whole::{PASSWORD, text};
+use super::whole::{DATABASE, PASSWORD, mongod, text};
 
 /// How long anything may take that takes moments.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// Both of them, on SQLite.
+/// Both of them, on either store.
 pub(crate) struct Told {
     pub(crate) issuer: Issuer,
     pub(crate) client: Client,
     pub(crate) broker: Rabbitmq,
+    /// Under the issuer, if it is not on SQLite.
+    pub(crate) mongod: Option<Mongod>,
     pub(crate) workdir: Workdir,
 }
 
@@ -48,22 +50,42 @@ impl Told {
         url: impl FnOnce(&Rabbitmq) -> String,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_in(Workdir::new().unwrap(), None, required, url, settings)
+    }
+
+    /// With a MongoDB of its own.
+    pub(crate) fn start_on_mongodb() -> Self {
         let workdir = Workdir::new().unwrap();
+        let mongod = mongod(&workdir);
+        Self::start_in(workdir, Some(mongod), &[], Rabbitmq::url, &[])
+    }
+
+    fn start_in(
+        workdir: Workdir,
+        mongod: Option<Mongod>,
+        required: &[&str],
+        url: impl FnOnce(&Rabbitmq) -> String,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let broker = broker(&workdir);
+        let store = mongod.as_ref().map_or(Store::Sqlite, |mongod| Store::Mongodb {
+            url: mongod.url(DATABASE),
+            master_key: random::master_key(),
+        });
         let required = required.iter().map(ToString::to_string).collect();
         let issuer = Issuer::start(issuer::Setup {
             binary: &Prepared::from_env().unwrap().programs.issuer,
             dir: &workdir.sub("issuer").unwrap(),
             log: workdir.path().join("issuer.log"),
             public: Port::any().unwrap(),
-            store: Store::Sqlite,
+            store,
             password_cost: Some(4),
             settings,
             events: Some(Events { url: url(&broker), required }),
         })
         .unwrap();
         let client = Client::new(&issuer.url());
-        let told = Self { issuer, client, broker, workdir };
+        let told = Self { issuer, client, broker, mongod, workdir };
         told.until_events_are("ok");
         told
     }

@@ -1,20 +1,25 @@
 //! A whole stack, and users who act on it.
 
 use doorward_tests::http::Client;
-use doorward_tests::parts::{Echo, Received};
+use doorward_tests::parts::{Echo, Mongod, Received, Store};
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 use doorward_tests::progress::Progress;
+use doorward_tests::random;
 use doorward_tests::stack::{Plan, Stack, Upstream};
 use serde_json::{Value, json};
 
 /// What everybody here registers with, and what the README's example uses.
 pub(crate) const PASSWORD: &str = "S3cureP@ss";
 
+/// The database of an issuer that has a MongoDB of its own.
+pub(crate) const DATABASE: &str = "doorward";
+
 /// A running stack and a client at its gate.
 pub(crate) struct Whole {
     pub(crate) stack: Stack,
     pub(crate) gate: Client,
+    mongod: Option<Mongod>,
     _workdir: Workdir,
 }
 
@@ -36,13 +41,39 @@ impl Whole {
 
     /// With further settings of the issuer: `section.key` and value.
     pub(crate) fn start_set(settings: &[(&str, &str)], change: impl FnOnce(Plan<'_>) -> Plan<'_>) -> Self {
-        let programs = Prepared::from_env().unwrap().programs;
+        Self::start_in(Workdir::new().unwrap(), settings, None, change)
+    }
+
+    /// With a MongoDB of its own under it.
+    pub(crate) fn start_on_mongodb() -> Self {
+        Self::start_set_on_mongodb(&[])
+    }
+
+    /// The same with further settings of the issuer.
+    pub(crate) fn start_set_on_mongodb(settings: &[(&str, &str)]) -> Self {
         let workdir = Workdir::new().unwrap();
+        let mongod = mongod(&workdir);
+        let store = Store::Mongodb { url: mongod.url(DATABASE), master_key: random::master_key() };
+        Self::start_in(workdir, settings, Some(mongod), |plan| Plan { store, ..plan })
+    }
+
+    fn start_in(
+        workdir: Workdir,
+        settings: &[(&str, &str)],
+        mongod: Option<Mongod>,
+        change: impl FnOnce(Plan<'_>) -> Plan<'_>,
+    ) -> Self {
+        let programs = Prepared::from_env().unwrap().programs;
         let plan = change(Plan::for_test(workdir.path(), &programs).unwrap());
         let plan = Plan { settings, ..plan };
         let stack = Stack::start(plan, Progress::Silent).unwrap();
         let gate = Client::new(&stack.envoy.url());
-        Self { stack, gate, _workdir: workdir }
+        Self { stack, gate, mongod, _workdir: workdir }
+    }
+
+    /// Ends the MongoDB under it at once.
+    pub(crate) fn lose_mongodb(&mut self) {
+        self.mongod.take().expect("this stack has no MongoDB of its own").process.kill();
     }
 
     /// The recorder behind the gate.
@@ -79,6 +110,13 @@ impl Whole {
         let token = text(&self.log_in(email, PASSWORD), "access_token");
         User { id, token }
     }
+}
+
+/// A MongoDB of our own.
+pub(crate) fn mongod(workdir: &Workdir) -> Mongod {
+    let dir = workdir.sub("mongod").unwrap();
+    let binary = Prepared::from_env().unwrap().mongod;
+    Mongod::start(&binary, &dir, workdir.path().join("mongod.log")).unwrap()
 }
 
 /// A member that must be there and be a string.

@@ -6,6 +6,7 @@ use proxy_wasm::types::LogLevel;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::feeds::{FEED_TICK, Source};
@@ -87,7 +88,7 @@ impl Door {
     }
 
     /// Protected names among these headers or trailers.
-    pub(crate) fn protected_in(&self, head: &RequestHead<'_>) -> Vec<String> {
+    pub(crate) fn protected_in(&self, head: &RequestHead<'_>) -> Vec<Rc<str>> {
         self.gate.borrow().policy().headers().present_in(head)
     }
 

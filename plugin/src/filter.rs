@@ -14,17 +14,23 @@ use crate::waiting::Stage;
 pub(crate) struct Filter {
     context_id: u32,
     worker: Rc<Worker>,
-    stage: Rc<Cell<Stage>>,
+    stage: Stage,
+    /// Where it stands instead once the request waits: others may take it on.
+    waiting: Option<Rc<Cell<Stage>>>,
 }
 
 impl Filter {
     pub(crate) fn new(context_id: u32, worker: Rc<Worker>) -> Self {
         // Until the head was decided about, nothing may go on.
-        Self { context_id, worker, stage: Rc::new(Cell::new(Stage::Held)) }
+        Self { context_id, worker, stage: Stage::Held, waiting: None }
+    }
+
+    fn stage(&self) -> Stage {
+        self.waiting.as_ref().map_or(self.stage, |stage| stage.get())
     }
 
     fn action(&self) -> Action {
-        if self.stage.get() == Stage::Passed { Action::Continue } else { Action::Pause }
+        if self.stage() == Stage::Passed { Action::Continue } else { Action::Pause }
     }
 }
 
@@ -34,15 +40,15 @@ impl HttpContext for Filter {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let buffer = host::header_pairs(MapType::HttpRequestHeaders).unwrap_or_default();
         let Some(head) = RequestHead::parse(&buffer) else {
-            self.stage.set(self.worker.broken());
+            self.stage = self.worker.broken();
             return Action::Pause;
         };
         match self.worker.door.decide(&head, Waiting::Allowed) {
             Decision::Hold(need) => match self.worker.hold(self.context_id, &buffer, need) {
-                Some(stage) => self.stage = stage,
-                None => self.stage.set(self.worker.decide_at_once(&head)),
+                Some(stage) => self.waiting = Some(stage),
+                None => self.stage = self.worker.decide_at_once(&head),
             },
-            decided => self.stage.set(self.worker.carry_out(&decided, &head)),
+            decided => self.stage = self.worker.carry_out(&decided, &head),
         }
         self.action()
     }
@@ -57,7 +63,11 @@ impl HttpContext for Filter {
         let stripped = RequestHead::parse(&buffer)
             .is_some_and(|trailers| host::remove_trailers(&self.worker.door.protected_in(&trailers)).is_ok());
         if !stripped {
-            self.stage.set(self.worker.broken());
+            let broken = self.worker.broken();
+            match &self.waiting {
+                Some(stage) => stage.set(broken),
+                None => self.stage = broken,
+            }
         }
         self.action()
     }
@@ -65,7 +75,7 @@ impl HttpContext for Filter {
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        if self.stage.get() == Stage::Held {
+        if self.stage() == Stage::Held {
             self.worker.waiting.forget(self.context_id);
         }
     }

@@ -15,6 +15,7 @@ use prost::encoding::WireType;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The host did not do what it was asked to.
@@ -99,7 +100,7 @@ pub(crate) fn apply(mutation: &HeaderMutation) -> Result<(), HostFailed> {
 }
 
 /// Removes trailers of the current request.
-pub(crate) fn remove_trailers(names: &[String]) -> Result<(), HostFailed> {
+pub(crate) fn remove_trailers(names: &[Rc<str>]) -> Result<(), HostFailed> {
     names.iter().try_for_each(|name| remove_header(MapType::HttpRequestTrailers, name))
 }
 

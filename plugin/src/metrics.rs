@@ -11,6 +11,8 @@ use crate::host;
 /// Envoy's wasm metrics have no labels, so they stand in the name as `.label.value` pairs; the shipped bootstrap
 /// takes them out again with `stats_tags`.
 pub(crate) struct Metrics {
+    /// Requests that passed: none of a rule, then by rule. Counted for most requests, so this is not looked up.
+    passed: RefCell<Vec<u64>>,
     requests: RefCell<HashMap<(Outcome, Option<usize>), u64>>,
     known: RefCell<HashMap<String, Option<u32>>>,
     held: Cell<i64>,
@@ -23,10 +25,9 @@ const FROM_THE_START: [(MetricType, &str); 3] = [
     (MetricType::Gauge, "doorward_held_now"),
 ];
 
-/// What became of a request.
+/// What became of a request that was not let in, or would not have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
-    Forwarded,
     Refused(Reason),
     WouldRefuse(Reason),
 }
@@ -35,7 +36,12 @@ impl Metrics {
     /// Nothing is counted yet. What a dashboard or an alert looks at stands in Envoy's list all the same, as 0: a rise
     /// from nothing at all is none to Prometheus.
     pub(crate) fn new() -> Self {
-        let metrics = Self { requests: RefCell::default(), known: RefCell::default(), held: Cell::default() };
+        let metrics = Self {
+            passed: RefCell::default(),
+            requests: RefCell::default(),
+            known: RefCell::default(),
+            held: Cell::default(),
+        };
         for (kind, name) in FROM_THE_START {
             metrics.metric(kind, name);
         }
@@ -43,7 +49,14 @@ impl Metrics {
     }
 
     pub(crate) fn forwarded(&self, rule: Option<usize>) {
-        self.count(Outcome::Forwarded, rule);
+        let mut passed = self.passed.borrow_mut();
+        let place = rule.map_or(0, |rule| rule.saturating_add(1));
+        if place >= passed.len() {
+            passed.resize(place.saturating_add(1), 0);
+        }
+        if let Some(count) = passed.get_mut(place) {
+            *count = count.saturating_add(1);
+        }
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal, enforced: bool) {
@@ -59,15 +72,22 @@ impl Metrics {
 
     /// Hands over what was counted since the last time.
     pub(crate) fn flush(&self) {
+        for (place, count) in self.passed.borrow_mut().iter_mut().enumerate().filter(|(_, count)| **count > 0)
+        {
+            self.hand_over("forward", "none", place.checked_sub(1), std::mem::take(count));
+        }
         for ((outcome, rule), count) in self.requests.borrow_mut().drain() {
-            let rule = rule.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
             let (decision, reason) = match outcome {
-                Outcome::Forwarded => ("forward", "none"),
                 Outcome::Refused(reason) => ("refuse", reason.name()),
                 Outcome::WouldRefuse(reason) => ("shadow", reason.name()),
             };
-            self.add(&format!("doorward_requests.decision.{decision}.reason.{reason}.rule.{rule}"), count);
+            self.hand_over(decision, reason, rule, count);
         }
+    }
+
+    fn hand_over(&self, decision: &str, reason: &str, rule: Option<usize>, count: u64) {
+        let rule = rule.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
+        self.add(&format!("doorward_requests.decision.{decision}.reason.{reason}.rule.{rule}"), count);
     }
 
     /// Adds to a counter.

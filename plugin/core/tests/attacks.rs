@@ -190,7 +190,7 @@ proptest! {
         pairs.extend(headers.iter().map(|(n, v)| (n.as_slice(), v.as_slice())));
         let head = RequestHead::from_pairs(pairs.clone());
         if let Decision::Forward(_, mutation) = gate().decide(&head, &clock(), Waiting::Over) {
-            let removed = |name: &[u8]| mutation.remove().iter().any(|r| r.as_bytes().eq_ignore_ascii_case(name));
+            let removed = |name: &[u8]| mutation.remove().any(|r| r.as_bytes().eq_ignore_ascii_case(name));
             for (name, _) in pairs {
                 let folded = String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-");
                 let protected = ["x-user-id", "x-user-email", "x-user-email-verified", "x-user-roles",

@@ -318,7 +318,7 @@ fn shadow_mode_lets_through_stripped_and_without_an_identity() {
     let head =
         RequestHead::from_pairs([(&b":method"[..], &b"GET"[..]), (b":path", b"//"), (b"x_user_id", b"root")]);
     let mutation = gate.shadow(&head).unwrap();
-    assert_eq!(mutation.remove(), ["x_user_id"]);
+    assert!(mutation.remove().eq(["x_user_id"]));
     assert_eq!(mutation.set().count(), 0);
     assert!(support::gate().shadow(&head).is_none());
 }

@@ -40,9 +40,10 @@ fuzz_target!(|bytes: &[u8]| {
     let mut gate = Gate::new(policy.expect("the configuration above is good"), 1);
     if let Decision::Forward(permit, mutation) = gate.decide(&head, &Nobody, Waiting::Over) {
         assert!(permit.identity().is_none(), "nobody has signed anything");
-        let left = head.headers().map(|(name, _)| name).filter(|name| {
-            !mutation.remove().iter().any(|removed| removed.as_bytes().eq_ignore_ascii_case(name))
-        });
+        let left = head
+            .headers()
+            .map(|(name, _)| name)
+            .filter(|name| !mutation.remove().any(|removed| removed.as_bytes().eq_ignore_ascii_case(name)));
         for name in left {
             let folded = name
                 .to_ascii_lowercase()

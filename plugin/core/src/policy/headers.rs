@@ -78,13 +78,13 @@ impl HeaderPlan {
     }
 
     /// Protected names as the client spelled them, each once.
-    pub fn present_in(&self, head: &RequestHead<'_>) -> Vec<String> {
-        let mut found = Vec::new();
+    pub fn present_in(&self, head: &RequestHead<'_>) -> Vec<Rc<str>> {
+        let mut found: Vec<Rc<str>> = Vec::new();
         for (name, _) in head.headers().filter(|(name, _)| self.protects(name)) {
             // A protected name is ASCII, and so is every spelling of it.
-            let name = String::from_utf8_lossy(name).into_owned();
-            if !found.contains(&name) {
-                found.push(name);
+            let name = String::from_utf8_lossy(name);
+            if !found.iter().any(|other| **other == *name) {
+                found.push(name.into());
             }
         }
         found
@@ -119,7 +119,7 @@ pub(crate) fn encode_list<'a>(elements: impl Iterator<Item = &'a str>) -> Box<st
 /// but through [`HeaderMutation::new`], so that nothing skips the stripping.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HeaderMutation {
-    remove: Vec<String>,
+    remove: Vec<Rc<str>>,
     rewrite: Option<(&'static str, Vec<u8>)>,
     set: Option<PreparedHeaders>,
 }
@@ -140,8 +140,8 @@ impl HeaderMutation {
     }
 
     /// Names to remove, all spellings that the client sent. To be done before anything is set.
-    pub fn remove(&self) -> &[String] {
-        &self.remove
+    pub fn remove(&self) -> impl Iterator<Item = &str> {
+        self.remove.iter().map(|name| &**name)
     }
 
     /// A header whose value is replaced because the credential was a part of it.
@@ -181,7 +181,7 @@ mod tests {
             (b"accept", b"*/*"),
             (b"\xff\xfe", b"\xff"),
         ]);
-        assert_eq!(plan.present_in(&head), ["x-user-id", "x_user_id"]);
+        assert_eq!(plan.present_in(&head), ["x-user-id".into(), "x_user_id".into()]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Finds the one credential of a request.
 
 use percent_encoding::percent_decode;
+use std::rc::Rc;
 
 use crate::policy::path::Path;
 use crate::{Reason, RequestHead};
@@ -12,7 +13,7 @@ const MAX_TOKEN: usize = 8 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// A header: `Bearer TOKEN` in `authorization`; in any other header the scheme may be left out.
-    Header(Box<str>),
+    Header(Rc<str>),
     /// A cookie of this name.
     Cookie(Box<str>),
     /// A query parameter of this name (RFC 6750 section 2.3).
@@ -45,11 +46,10 @@ impl<'a> Credential<'a> {
     ) -> Result<Option<Self>, Reason> {
         let mut found = None;
         for source in sources {
-            for bytes in source.values(head, path)? {
-                if found.replace(Self { bytes, source }).is_some() {
-                    return Err(Reason::SeveralCredentials);
-                }
-            }
+            source.each(head, path, |bytes| match found.replace(Self { bytes, source }) {
+                Some(_) => Err(Reason::SeveralCredentials),
+                None => Ok(()),
+            })?;
         }
         Ok(found)
     }
@@ -96,16 +96,16 @@ impl<'a> Credential<'a> {
     pub(crate) fn remove(
         &self,
         head: &RequestHead<'_>,
-        remove: &mut Vec<String>,
+        remove: &mut Vec<Rc<str>>,
         rewrite: &mut Option<(&'static str, Vec<u8>)>,
     ) {
         match self.source {
-            TokenSource::Header(name) => remove.push(name.to_string()),
+            TokenSource::Header(name) => remove.push(Rc::clone(name)),
             TokenSource::Cookie(name) => {
                 let rest = crumbs(head).filter(|crumb| crumb_value(crumb, name).is_none());
                 let rest = rest.collect::<Vec<_>>().join(&b"; "[..]);
                 if rest.is_empty() {
-                    remove.push("cookie".to_owned());
+                    remove.push("cookie".into());
                 } else {
                     *rewrite = Some(("cookie", rest));
                 }
@@ -116,22 +116,27 @@ impl<'a> Credential<'a> {
 }
 
 impl TokenSource {
-    /// The raw credentials that stand here.
-    fn values<'a>(&self, head: &RequestHead<'a>, path: &Path<'a>) -> Result<Vec<&'a [u8]>, Reason> {
+    /// Hands over the raw credentials that stand here, until one is not wanted.
+    fn each<'a>(
+        &self,
+        head: &RequestHead<'a>,
+        path: &Path<'a>,
+        take: impl FnMut(&'a [u8]) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         match self {
-            Self::Header(name) => header_credential(head, name).map(|value| value.into_iter().collect()),
-            Self::Cookie(name) => Ok(crumbs(head)
+            Self::Header(name) => header_credential(head, name)?.into_iter().try_for_each(take),
+            Self::Cookie(name) => crumbs(head)
                 .filter_map(|crumb| crumb_value(crumb, name))
                 // A browser keeps sending a cookie that was cleared.
                 .filter(|value| !value.is_empty())
-                .collect()),
-            Self::Query(name) => Ok(path
+                .try_for_each(take),
+            Self::Query(name) => path
                 .query()
                 .into_iter()
                 .flat_map(|query| query.split(|b| *b == b'&'))
                 .filter_map(|parameter| parameter_value(parameter, name))
                 .filter(|value| !value.is_empty())
-                .collect()),
+                .try_for_each(take),
         }
     }
 }
@@ -315,7 +320,7 @@ mod tests {
             );
             (remove, rewrite.map(|(name, value)| (name, String::from_utf8(value).unwrap())))
         };
-        let removed = |name: &str| (vec![name.to_owned()], None);
+        let removed = |name: &str| (vec![name.into()], None);
         let rewritten = |name, value: &str| (vec![], Some((name, value.to_owned())));
         assert_eq!(take("/", &[("authorization", "Bearer a")]), removed("authorization"));
         assert_eq!(take("/", &[("cookie", "at=a")]), removed("cookie"));

@@ -175,7 +175,7 @@ impl Outcome {
     }
 
     pub(crate) fn removes(&self, name: &str) -> bool {
-        self.mutation().remove().iter().any(|n| n == name)
+        self.mutation().remove().any(|n| n == name)
     }
 }
 

@@ -230,13 +230,8 @@ impl App {
             post: post.clone(),
             clock: clock.clone(),
         });
-        let verify_email = Arc::new(VerifyEmail {
-            users: stores.users.clone(),
-            letters: stores.letters,
-            tokens,
-            post,
-            clock: clock.clone(),
-        });
+        let verify_email =
+            Arc::new(VerifyEmail { letters: stores.letters, tokens, post, clock: clock.clone() });
         let administer_users = Arc::new(AdministerUsers {
             users: stores.users.clone(),
             roles: stores.roles.clone(),

@@ -46,6 +46,7 @@ pub(super) fn open(
     };
     let sealer = Arc::new(MailSealer::new(ring.clone(), random.clone()));
     let post = Arc::new(Post {
+        users: stores.users.clone(),
         letters: stores.letters.clone(),
         tokens: tokens.clone(),
         sealer: sealer.clone(),

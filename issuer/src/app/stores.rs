@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::domain::ports::{
-    Alerts, Attempts, Audit, Keys, Letters, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth,
-    Users,
+    Alerts, Attempts, Audit, Keys, Letters, LoginHistory, Outbox, Revocations, Roles, Sessions, Store,
+    StoreHealth, Users,
 };
 use crate::store::OpenError;
 use crate::store::mongodb::MongoStore;
@@ -41,22 +41,7 @@ impl Stores {
         }
     }
 
-    fn of<S>(store: S, watch: Arc<dyn StoreWatch>) -> Self
-    where
-        S: Users
-            + Roles
-            + Sessions
-            + Letters
-            + Keys
-            + Audit
-            + Outbox
-            + Revocations
-            + Attempts
-            + LoginHistory
-            + Alerts
-            + StoreHealth
-            + 'static,
-    {
+    fn of(store: impl Store + 'static, watch: Arc<dyn StoreWatch>) -> Self {
         let store = Arc::new(Watched::new(store, watch));
         Self {
             users: store.clone(),

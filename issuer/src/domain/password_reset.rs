@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::context::RequestContext;
-use super::email::Email;
 use super::event::{Event, Report, UserUpdate};
 use super::field::FieldError;
 use super::one_time::{FoundToken, Purpose};
@@ -13,8 +12,7 @@ use super::ports::{
     Changed, HashError, Letters, OneTimeTokens, PasswordHasher, StoreError, Users, WriteUserError,
 };
 use super::post::Post;
-use super::user::{UserChange, UserStatus};
-use super::username::LoginName;
+use super::user::{User, UserChange, UserStatus};
 
 /// Gives those who forgot their password a new one, if they can read their mails.
 pub struct PasswordReset {
@@ -62,24 +60,16 @@ pub enum PasswordResetError {
 }
 
 impl PasswordReset {
-    /// Posts a link to whoever has that address. Whether anybody has it cannot be told from outside: the work is the
-    /// same, and so is what is written. Should run to its end once it has begun.
+    /// Posts a link to whoever has that address; nobody can tell from outside whether anybody has it. Should run to its
+    /// end once it has begun.
     ///
     /// # Errors
     /// When the store cannot do it.
     pub async fn request(&self, email: &str, context: &RequestContext) -> Result<(), StoreError> {
         let Some(post) = &self.post else { return Ok(()) };
-        let to = Email::parse(email).ok();
-        if !post.admits(to.as_ref(), email, context).await? {
-            return Ok(());
-        }
-        let account = match to {
-            Some(to) => self.users.by_login(&LoginName::Email(to)).await?,
-            None => None,
-        };
         // A closed account stays closed whatever its password is.
-        let user = account.map(|account| account.user).filter(|user| user.status == UserStatus::Active);
-        post.send_link(Purpose::ResetPassword, user.as_ref(), self.clock.now(), context).await
+        let wants = |user: &User| user.status == UserStatus::Active;
+        post.send_link(Purpose::ResetPassword, email, wants, self.clock.now(), context).await
     }
 
     /// Finds the token's owner and hashes his new password. Writes nothing: dropping the future gives the place in the

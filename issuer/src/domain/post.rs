@@ -9,12 +9,14 @@ use super::event::{Event, Report};
 use super::guard::{Guard, GuardError};
 use super::mail::{Mail, Message};
 use super::one_time::{IssuedToken, Purpose, TokenOwner};
-use super::ports::{Changed, Letters, OneTimeTokens, Sealer, StoreError};
+use super::ports::{Changed, Letters, OneTimeTokens, Sealer, StoreError, Users};
 use super::user::User;
 use super::username::LoginName;
 
 /// Writes mails, and puts them where they wait to be sent. Nothing is sent here: a request never waits for a mail server.
 pub struct Post {
+    /// Who there is.
+    pub users: Arc<dyn Users>,
     /// Where letters wait.
     pub letters: Arc<dyn Letters>,
     /// Makes the tokens.
@@ -28,44 +30,32 @@ pub struct Post {
 }
 
 impl Post {
-    /// Whether one more mail may be asked for, to the address that somebody `typed`. Counted alike whether anybody has it;
-    /// and whoever asks too often hears nothing of it, as he hears nothing of all else.
+    /// Posts a link to whoever has the address that somebody `typed`, if he `wants` one. Whether anybody has it cannot be
+    /// told from outside: the work is the same, and so is what is written.
     ///
     /// # Errors
-    /// When the store cannot say.
-    pub async fn admits(
-        &self,
-        to: Option<&Email>,
-        typed: &str,
-        context: &RequestContext,
-    ) -> Result<bool, StoreError> {
-        let name = to.cloned().map(LoginName::Email);
-        match self.guard.admit_mail(name.as_ref(), typed, context).await {
-            Ok(()) => Ok(true),
-            Err(GuardError::TooMany { .. }) => {
-                tracing::warn!("more mails were asked for than limits.mail_* allow; this one is not sent");
-                Ok(false)
-            }
-            Err(GuardError::Store(error)) => Err(error),
-        }
-    }
-
-    /// Posts a link to `user`; or, for an address that has none coming, does the same work and posts nothing.
-    ///
-    /// # Errors
-    /// When the store cannot take it.
+    /// When the store cannot do it.
     pub async fn send_link(
         &self,
         purpose: Purpose,
-        user: Option<&User>,
+        typed: &str,
+        wants: fn(&User) -> bool,
         now: Timestamp,
         context: &RequestContext,
     ) -> Result<(), StoreError> {
+        let to = Email::parse(typed).ok().map(LoginName::Email);
+        if !self.admits(to.as_ref(), typed, context).await? {
+            return Ok(());
+        }
+        let account = match to {
+            Some(to) => self.users.by_login(&to).await?,
+            None => None,
+        };
         let report = Report::new(now, context);
-        let (owner, report) = match user {
+        let (owner, report) = match account.map(|account| account.user).filter(wants) {
             Some(user) => {
                 let owner = TokenOwner { user: user.id, epoch: user.epoch };
-                (Some(owner), self.link(purpose, user, report))
+                (Some(owner), self.link(purpose, &user, report))
             }
             None => (None, self.decoy(purpose, report)),
         };
@@ -84,7 +74,7 @@ impl Post {
         now: Timestamp,
         context: &RequestContext,
     ) -> Result<(), StoreError> {
-        if !self.admits(Some(&to), to.as_str(), context).await? {
+        if !self.admits(Some(&LoginName::Email(to.clone())), to.as_str(), context).await? {
             return Ok(());
         }
         let report = Report::new(now, context);
@@ -107,6 +97,24 @@ impl Post {
             Purpose::VerifyEmail => Event::EmailVerificationRequested { expires_at },
         };
         self.enclose(Some(&mail), report.tell(event).issue(token))
+    }
+
+    /// Whether one more mail may be asked for, to the address that somebody `typed`. Counted alike whether anybody has it;
+    /// and whoever asks too often hears nothing of it, as he hears nothing of all else.
+    async fn admits(
+        &self,
+        to: Option<&LoginName>,
+        typed: &str,
+        context: &RequestContext,
+    ) -> Result<bool, StoreError> {
+        match self.guard.admit_mail(to, typed, context).await {
+            Ok(()) => Ok(true),
+            Err(GuardError::TooMany { .. }) => {
+                tracing::warn!("more mails were asked for than limits.mail_* allow; this one is not sent");
+                Ok(false)
+            }
+            Err(GuardError::Store(error)) => Err(error),
+        }
     }
 
     /// The same with a token that is nobody's, and a mail that will not be sent: what is written and how long it takes

@@ -2,18 +2,14 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::context::RequestContext;
-use super::email::Email;
 use super::event::{Event, Report, UserUpdate};
 use super::one_time::Purpose;
-use super::ports::{Changed, Letters, OneTimeTokens, StoreError, Users, WriteUserError};
+use super::ports::{Changed, Letters, OneTimeTokens, StoreError, WriteUserError};
 use super::post::Post;
 use super::user::{User, UserChange, UserStatus};
-use super::username::LoginName;
 
 /// Lets users prove that their e-mail address is their own.
 pub struct VerifyEmail {
-    /// Who there is.
-    pub users: Arc<dyn Users>,
     /// Which tokens are out.
     pub letters: Arc<dyn Letters>,
     /// Knows tokens.
@@ -44,17 +40,8 @@ impl VerifyEmail {
     /// When the store cannot do it.
     pub async fn resend(&self, email: &str, context: &RequestContext) -> Result<(), StoreError> {
         let Some(post) = &self.post else { return Ok(()) };
-        let to = Email::parse(email).ok();
-        if !post.admits(to.as_ref(), email, context).await? {
-            return Ok(());
-        }
-        let account = match to {
-            Some(to) => self.users.by_login(&LoginName::Email(to)).await?,
-            None => None,
-        };
-        let wanting = |user: &User| user.status == UserStatus::Active && !user.email_verified;
-        let user = account.map(|account| account.user).filter(wanting);
-        post.send_link(Purpose::VerifyEmail, user.as_ref(), self.clock.now(), context).await
+        let wants = |user: &User| user.status == UserStatus::Active && !user.email_verified;
+        post.send_link(Purpose::VerifyEmail, email, wants, self.clock.now(), context).await
     }
 
     /// Uses the token up, and notes that its owner's address is his. His sessions go on; the next access token says it.

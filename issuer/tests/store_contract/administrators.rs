@@ -1,12 +1,12 @@
 use doorward_issuer::domain::permit::ADMINISTRATION;
 use doorward_issuer::domain::ports::{
-    Changed, Roles as _, StoreError, Users, WriteRoleError, WriteUserError,
+    Changed, Roles as _, Store, StoreError, Users, WriteRoleError, WriteUserError,
 };
 use doorward_issuer::domain::role::Role;
 use doorward_issuer::domain::user::{User, UserChange, UserQuery, UserStatus};
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, Store, account_with, quiet, role, role_name};
+use crate::fixture::{Fixture, account_with, quiet, role, role_name};
 
 pub(crate) async fn the_last_one_stays<F: Fixture>() {
     let fixture = F::start().await;

@@ -3,11 +3,11 @@ use std::time::Duration;
 use doorward_issuer::domain::attempts::{Admission, Counter, CounterKey, Rule, Tally, judge};
 use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, later, random_bytes};
 use doorward_issuer::domain::event::Event;
-use doorward_issuer::domain::ports::{Attempts as _, Outbox as _, Users as _};
+use doorward_issuer::domain::ports::{Attempts as _, Outbox as _, Store, Users as _};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::fixture::{Fixture, Store, account, quiet};
+use crate::fixture::{Fixture, account, quiet};
 
 const PAIR: Rule =
     Rule::Slowing { free: 5, wait: seconds(15), longest: seconds(900), memory: seconds(86_400) };

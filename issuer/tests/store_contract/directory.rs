@@ -6,7 +6,8 @@ use doorward_issuer::domain::ports::Users as _;
 use doorward_issuer::domain::user::{Account, SearchText, User, UserQuery, UserStatus};
 use doorward_issuer::domain::username::Username;
 
-use crate::fixture::{Fixture, Store, account, hash, quiet, role_name};
+use crate::fixture::{Fixture, account, hash, quiet, role_name};
+use doorward_issuer::domain::ports::Store;
 
 pub(crate) async fn a_list_has_the_newest_users_page_by_page<F: Fixture>() {
     let fixture = F::start().await;

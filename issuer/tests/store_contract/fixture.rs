@@ -9,10 +9,7 @@ use doorward_issuer::domain::event::Report;
 use doorward_issuer::domain::ids::UserId;
 use doorward_issuer::domain::keys::KeyId;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{
-    Alerts, Attempts, Audit, Keys, Letters, LoginHistory, Outbox, Revocations, Roles, Sessions, StoreHealth,
-    Users,
-};
+use doorward_issuer::domain::ports::Store;
 use doorward_issuer::domain::role::{Permission, Role, RoleName};
 use doorward_issuer::domain::user::{Account, User, UserStatus};
 use doorward_issuer::domain::username::Username;
@@ -23,47 +20,9 @@ use mongodb::bson::{Document, Uuid, doc};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-/// All that the issuer asks of a store.
-pub(crate) trait Store: Ports + Clone + 'static {}
-
-impl<S: Ports + Clone + 'static> Store for S {}
-
-/// The ports of a store.
-pub(crate) trait Ports:
-    Users
-    + Roles
-    + Sessions
-    + Letters
-    + Keys
-    + Audit
-    + Outbox
-    + Revocations
-    + Attempts
-    + LoginHistory
-    + Alerts
-    + StoreHealth
-{
-}
-
-impl<S> Ports for S where
-    S: Users
-        + Roles
-        + Sessions
-        + Letters
-        + Keys
-        + Audit
-        + Outbox
-        + Revocations
-        + Attempts
-        + LoginHistory
-        + Alerts
-        + StoreHealth
-{
-}
-
 /// A database that nobody else uses.
 pub(crate) trait Fixture: Sized {
-    type Store: Store;
+    type Store: Store + Clone + 'static;
 
     async fn start() -> Self;
 

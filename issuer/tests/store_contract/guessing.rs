@@ -13,7 +13,7 @@ use doorward_issuer::domain::login::LoginError;
 use doorward_issuer::domain::password::{Password, PasswordHash};
 use doorward_issuer::domain::policy::{PasswordChoice, PasswordRefusal};
 use doorward_issuer::domain::ports::{
-    Alerts as _, HashError, LoginHistory as _, Outbox as _, PasswordHasher, Verdict,
+    Alerts as _, HashError, LoginHistory as _, Outbox as _, PasswordHasher, Store, Verdict,
 };
 use doorward_issuer::domain::token::Tokens;
 use doorward_issuer::domain::username::LoginName;
@@ -21,7 +21,7 @@ use doorward_issuer::store::watched::{StoreWatch, Watched};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::fixture::{Fixture, Store};
+use crate::fixture::Fixture;
 use crate::issuer::{Issuer, PASSWORD};
 
 const EMAIL: &str = "a@b.com";
@@ -281,7 +281,7 @@ pub(crate) async fn who_is_turned_away_for_lack_of_room_is_not_counted<F: Fixtur
 
 type Answer = Result<Tokens, LoginError>;
 
-async fn limited(store: impl Store, limits: Limits) -> Issuer {
+async fn limited(store: impl Store + 'static, limits: Limits) -> Issuer {
     let mut issuer = Issuer::on(store, 4).await;
     let Guard { attempts, blinder, clock, .. } = &*issuer.guard;
     let guard = Guard { attempts: attempts.clone(), blinder: blinder.clone(), limits, clock: clock.clone() };

@@ -27,7 +27,7 @@ use doorward_issuer::domain::own_sessions::OwnSessions;
 use doorward_issuer::domain::password::Password;
 use doorward_issuer::domain::password_reset::PasswordReset;
 use doorward_issuer::domain::policy::PasswordPolicy;
-use doorward_issuer::domain::ports::{Outbox, PasswordHasher, Sealer};
+use doorward_issuer::domain::ports::{Outbox, PasswordHasher, Sealer, Store};
 use doorward_issuer::domain::post::Post;
 use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
 use doorward_issuer::domain::register::{NewUserRequest, Register, RegisterError};
@@ -39,7 +39,7 @@ use doorward_issuer::domain::username::LoginName;
 use doorward_issuer::domain::verify_email::VerifyEmail;
 use jiff::Timestamp;
 
-use crate::fixture::{Ports, Store, role_name};
+use crate::fixture::role_name;
 
 pub(crate) const PASSWORD: &str = "S3cureP@ss";
 /// How long sessions of a test's issuer may be idle, and how long they live.
@@ -68,17 +68,17 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    pub(crate) async fn on(store: impl Store, cost: u32) -> Self {
+    pub(crate) async fn on(store: impl Store + 'static, cost: u32) -> Self {
         Self::with_master(store, cost, Arc::new(MasterKey::generate(&SystemRandom))).await
     }
 
     /// Another process, or the same one after a restart, if store and master key are the same.
-    pub(crate) async fn with_master(store: impl Store, cost: u32, master: Arc<MasterKey>) -> Self {
+    pub(crate) async fn with_master(store: impl Store + 'static, cost: u32, master: Arc<MasterKey>) -> Self {
         Self::over(Arc::new(store), cost, master).await
     }
 
     /// The same on ports of any kind, such as ports that are watched.
-    pub(crate) async fn over(store: Arc<impl Ports + 'static>, cost: u32, master: Arc<MasterKey>) -> Self {
+    pub(crate) async fn over(store: Arc<impl Store + 'static>, cost: u32, master: Arc<MasterKey>) -> Self {
         for (name, permissions) in [("user", ["profile:read"]), ("admin", ["users:read"])] {
             let permissions = permissions.map(|name| Permission::parse(name).unwrap()).into();
             let role = Role { name: role_name(name), description: String::new(), permissions };
@@ -125,6 +125,7 @@ impl Issuer {
         let tokens = Arc::new(OneTimeMint::new(random.clone()));
         let sealer = Arc::new(MailSealer::new(ring.clone(), random.clone()));
         let post = Some(Arc::new(Post {
+            users: store.clone(),
             letters: store.clone(),
             tokens: tokens.clone(),
             sealer: sealer.clone(),
@@ -186,8 +187,7 @@ impl Issuer {
             post: post.clone(),
             clock: clock.clone(),
         };
-        let verify_email =
-            VerifyEmail { users: store.clone(), letters: store.clone(), tokens, post, clock: clock.clone() };
+        let verify_email = VerifyEmail { letters: store.clone(), tokens, post, clock: clock.clone() };
         let authenticate = Authenticate {
             access_tokens: signer.clone(),
             users: store.clone(),

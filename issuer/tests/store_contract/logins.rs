@@ -9,13 +9,13 @@ use doorward_issuer::domain::ids::{SessionId, UserId};
 use doorward_issuer::domain::login_history::{Acquaintance, LoginEntry, LoginFailure, device_name};
 use doorward_issuer::domain::page::Place;
 use doorward_issuer::domain::ports::{
-    Alerts as _, Changed, LoginHistory as _, Opened, Outbox as _, Users as _,
+    Alerts as _, Changed, LoginHistory as _, Opened, Outbox as _, Store, Users as _,
 };
 use doorward_issuer::domain::session::{Session, SessionLimits};
 use doorward_issuer::domain::token::TokenFingerprint;
 use serde_json::json;
 
-use crate::fixture::{Fixture, Store, account, quiet};
+use crate::fixture::{Fixture, account, quiet};
 
 const BROWSER: &str = "Firefox/128.0";
 

@@ -10,7 +10,7 @@ use doorward_issuer::domain::mail::{Mail, Message};
 use doorward_issuer::domain::one_time::{FoundToken, IssuedToken, Purpose, TokenOwner};
 use doorward_issuer::domain::password::Password;
 use doorward_issuer::domain::password_reset::PasswordResetError;
-use doorward_issuer::domain::ports::{Changed, Letters as _, Outbox as _, Users as _};
+use doorward_issuer::domain::ports::{Changed, Letters as _, Outbox as _, Store, Users as _};
 use doorward_issuer::domain::refresh::RefreshRefusal;
 use doorward_issuer::domain::register::{Register, RegisterError};
 use doorward_issuer::domain::token::TokenFingerprint;
@@ -18,7 +18,7 @@ use doorward_issuer::domain::user::{Account, User, UserChange, UserStatus};
 use doorward_issuer::domain::verify_email::VerifyEmailError;
 use futures_util::future::join_all;
 
-use crate::fixture::{Edit, Fixture, Store, account, hash, quiet};
+use crate::fixture::{Edit, Fixture, account, hash, quiet};
 use crate::issuer::{Issuer, PASSWORD, request};
 
 const EMAIL: &str = "ada@example.test";

@@ -9,13 +9,13 @@ use doorward_issuer::domain::outbox::fate::Fate;
 use doorward_issuer::domain::outbox::{
     Channel, Claim, Claimed, EntryState, KEPT_DONE, KEPT_UNROUTABLE, MailJob, OutboxStatus, Replay,
 };
-use doorward_issuer::domain::ports::{Outbox, Users};
+use doorward_issuer::domain::ports::{Outbox, Store, Users};
 use doorward_issuer::domain::user::UserChange;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Store, account, quiet};
+use crate::fixture::{Fixture, account, quiet};
 
 const LEASE: Duration = Duration::from_secs(20);
 

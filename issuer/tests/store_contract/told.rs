@@ -6,7 +6,7 @@ use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::event::{Event, Report};
 use doorward_issuer::domain::ids::{SessionId, UserId};
 use doorward_issuer::domain::outbox::OutboxEntry;
-use doorward_issuer::domain::ports::{Changed, Opened, Outbox, Revocations as _, Sessions, Users};
+use doorward_issuer::domain::ports::{Changed, Opened, Outbox, Revocations as _, Sessions, Store, Users};
 use doorward_issuer::domain::revocation::Revoked;
 use doorward_issuer::domain::session::{Session, SessionLimits};
 use doorward_issuer::domain::token::TokenFingerprint;
@@ -14,7 +14,7 @@ use doorward_issuer::domain::user::{Account, User, UserChange, UserStatus};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Store, account, hash, quiet, role_name};
+use crate::fixture::{Fixture, account, hash, quiet, role_name};
 
 pub(crate) async fn a_change_and_what_it_tells_are_one_write<F: Fixture>() {
     let fixture = F::start().await;

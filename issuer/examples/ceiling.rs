@@ -2,11 +2,16 @@
 //!
 //! Prints one number: how many a second.
 
+use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use doorward_issuer::telemetry::Stopwatch;
+use futures_util::future::try_join_all;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection, error};
@@ -29,14 +34,25 @@ enum What {
         #[arg(long)]
         seconds: u64,
     },
+    /// Messages that the broker confirms, of the size that events have and as many at once as the relay has under way
+    Rabbitmq {
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        seconds: u64,
+    },
 }
 
-fn main() -> error::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let rate = match What::parse() {
         What::Bcrypt { cost, seconds } => bcrypt(cost, Duration::from_secs(seconds)),
         What::Mongodb { url, at_once, seconds } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(mongodb(&url, at_once, Duration::from_secs(seconds)))?
+        }
+        What::Rabbitmq { url, seconds } => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(rabbitmq(&url, Duration::from_secs(seconds)))?
         }
     };
     println!("{rate}");
@@ -94,4 +110,44 @@ async fn exchange_again_and_again(sessions: Collection<Document>, time: Duration
         done += 1;
     }
     Ok(f64::from(done) / stopwatch.elapsed().as_secs_f64())
+}
+
+/// Into a durable queue that nobody empties, through the exchange and with the windows that the relay has.
+async fn rabbitmq(url: &str, time: Duration) -> Result<f64, lapin::Error> {
+    const CHANNELS: usize = 2;
+    const QUEUE: &str = "ceiling";
+    const EXCHANGE: &str = "auth.events";
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(QUEUE.into(), durable, FieldTable::default()).await?;
+    let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(QUEUE.into(), EXCHANGE.into(), QUEUE.into(), bind, none).await?;
+    let publishers = (0..CHANNELS).map(async |_| {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        publish_again_and_again(&channel, EXCHANGE, QUEUE, time).await
+    });
+    Ok(try_join_all(publishers).await?.into_iter().sum())
+}
+
+async fn publish_again_and_again(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    time: Duration,
+) -> Result<f64, lapin::Error> {
+    const WINDOW: usize = 256;
+    let (stopwatch, mut done) = (Stopwatch::start(), 0.0);
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let message = [b'x'; 512];
+    while stopwatch.elapsed() < time {
+        let publish = async |_| {
+            let persistent = BasicProperties::default().with_delivery_mode(2);
+            channel.basic_publish(exchange.into(), key.into(), options, &message, persistent).await?.await
+        };
+        try_join_all((0..WINDOW).map(publish)).await?;
+        done += WINDOW as f64;
+    }
+    Ok(done / stopwatch.elapsed().as_secs_f64())
 }

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use crate::{Error, Result, wait};
 
@@ -102,17 +107,42 @@ impl Listener {
             }
             Ok::<_, lapin::Error>(taken)
         })?;
-        let Some(delivery) = taken.map(|taken| taken.delivery) else { return Ok(None) };
-        let text = |value: Option<String>| value.unwrap_or_default();
-        Ok(Some(Heard {
-            exchange: delivery.exchange.to_string(),
-            routing_key: delivery.routing_key.to_string(),
-            message_id: text(delivery.properties.message_id().as_ref().map(ToString::to_string)),
-            content_type: text(delivery.properties.content_type().as_ref().map(ToString::to_string)),
-            persistent: *delivery.properties.delivery_mode() == Some(2),
-            event: serde_json::from_slice(&delivery.data)
-                .map_err(|error| Error::unexpected("the broker", error.to_string()))?,
-        }))
+        taken.map(|taken| Heard::read(&taken.delivery)).transpose()
+    }
+
+    /// Hears the next `number` messages of the queue, each at the moment it comes.
+    ///
+    /// # Errors
+    /// When the broker refuses, a message is not JSON, or nothing comes for longer than `limit`.
+    pub fn hear(
+        &self,
+        queue: &str,
+        number: usize,
+        limit: Duration,
+        mut hear: impl FnMut(Heard),
+    ) -> Result<()> {
+        let silent = || Error::unexpected("RabbitMQ", "no further message".to_owned());
+        self.runtime.block_on(async {
+            let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+            let consumer =
+                self.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default());
+            let mut consumer = consumer.await?;
+            for _ in 0..number {
+                let next = timeout(limit, consumer.next()).await.map_err(|_| silent())?;
+                hear(Heard::read(&next.ok_or_else(silent)??)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// How many messages wait in the queue.
+    ///
+    /// # Errors
+    /// When the broker refuses, or there is no such queue.
+    pub fn waiting(&self, queue: &str) -> Result<u32> {
+        let look = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let declare = self.channel.queue_declare(queue.into(), look, FieldTable::default());
+        Ok(self.runtime.block_on(declare)?.message_count())
     }
 
     /// The next message of the queue, waited for.
@@ -131,6 +161,21 @@ impl Listener {
             all.entry(heard.message_id.clone()).or_insert(heard);
         }
         Ok(all)
+    }
+}
+
+impl Heard {
+    fn read(delivery: &Delivery) -> Result<Self> {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        Ok(Self {
+            exchange: delivery.exchange.to_string(),
+            routing_key: delivery.routing_key.to_string(),
+            message_id: text(delivery.properties.message_id().as_ref().map(ToString::to_string)),
+            content_type: text(delivery.properties.content_type().as_ref().map(ToString::to_string)),
+            persistent: *delivery.properties.delivery_mode() == Some(2),
+            event: serde_json::from_slice(&delivery.data)
+                .map_err(|error| Error::unexpected("the broker", error.to_string()))?,
+        })
     }
 }
 

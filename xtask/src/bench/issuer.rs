@@ -1,6 +1,8 @@
 //! `cargo xtask bench issuer`: the release build of the issuer on a real MongoDB, against what bcrypt and the driver alone
 //! reach on the same machine in the same run.
 
+/// Events on their way to a real RabbitMQ.
+mod events;
 /// The figures and their targets.
 mod figures;
 /// Logins against the machine's bcrypt.
@@ -55,12 +57,33 @@ struct Scale {
     pairs: usize,
     /// Starts of the program.
     starts: usize,
+    /// Registrations of which somebody hears, and as many of which nobody does.
+    registrations: usize,
+    /// Events that wait when the broker comes.
+    events: usize,
 }
 
 impl Scale {
-    const FULL: Self =
-        Self { rounds: 3, seconds: 20, refreshes: 1_500, sessions: 10_000, pairs: 500, starts: 11 };
-    const QUICK: Self = Self { rounds: 1, seconds: 5, refreshes: 250, sessions: 1_000, pairs: 60, starts: 3 };
+    const FULL: Self = Self {
+        rounds: 3,
+        seconds: 20,
+        refreshes: 1_500,
+        sessions: 10_000,
+        pairs: 500,
+        starts: 11,
+        registrations: 400,
+        events: 20_000,
+    };
+    const QUICK: Self = Self {
+        rounds: 1,
+        seconds: 5,
+        refreshes: 250,
+        sessions: 1_000,
+        pairs: 60,
+        starts: 3,
+        registrations: 100,
+        events: 3_000,
+    };
 }
 
 /// Measures the issuer and prints what came out.
@@ -79,6 +102,7 @@ pub(crate) fn issuer(options: &Options) -> Result<(), Error> {
         latency: refreshes::latency(&world, scale, progress)?,
         rate: refreshes::against_the_driver(&world, scale, progress)?,
         timing: timing::known_against_unknown(&world, scale, progress)?,
+        events: events::events(&world, scale, progress)?,
     };
     match options.markdown {
         true => println!("{}\n{figures}", conditions.describe(command)),

@@ -1,7 +1,8 @@
 use std::fmt::{self, Display};
 
+use super::events::Events;
 use super::logins::Rates;
-use super::refreshes::{Latency, PACE};
+use super::refreshes::{Latency, PACE, Percentiles};
 use super::sizes::{Memory, Starts};
 use super::timing::{COST, Comparison, Timing};
 use crate::bench::table::{row, verdict, write_table};
@@ -15,6 +16,7 @@ pub(super) struct Figures {
     pub(super) memory: Memory,
     pub(super) starts: Starts,
     pub(super) timing: Timing,
+    pub(super) events: Events,
 }
 
 impl Display for Figures {
@@ -33,18 +35,18 @@ impl Figures {
         rows.extend(self.memory_rows());
         rows.extend(self.start_rows());
         rows.extend(self.timing_rows());
+        rows.extend(self.event_rows());
         rows
     }
 
     fn latency_rows(&self) -> [Vec<String>; 2] {
         let Latency { idle, saturated } = self.latency;
         let limit = (2.0 * idle.p99).max(25.0);
-        let shown = |p50: f64, p99: f64| format!("p50 {p50:.1} ms, p99 {p99:.1} ms");
         [
-            row(&format!("refresh at {PACE}/s, idle"), shown(idle.p50, idle.p99), "", ""),
+            row(&format!("refresh at {PACE}/s, idle"), shown(idle), "", ""),
             row(
                 &format!("refresh at {PACE}/s while logins saturate"),
-                shown(saturated.p50, saturated.p99),
+                shown(saturated),
                 &format!("p99 at most {limit:.1} ms, none failed"),
                 verdict(saturated.p99 <= limit),
             ),
@@ -75,6 +77,23 @@ impl Figures {
         ]
     }
 
+    fn event_rows(&self) -> [Vec<String>; 4] {
+        let Events { delay, broker_up, broker_down, relay } = &self.events;
+        let (rate, most) = (relay.issuer, relay.ceiling);
+        let left = format!("{:.2} ({rate:.0} / {most:.0})", rate / most);
+        [
+            row(
+                "from the answer to a registration until a program has heard of it",
+                shown(*delay),
+                "p50 below 100 ms",
+                verdict(delay.p50 < 100.0),
+            ),
+            row("a registration, the broker there", shown(*broker_up), "", ""),
+            row("a registration, the broker away", shown(*broker_down), "", ""),
+            row("events a second out of a full outbox / messages of the client alone", left, "", ""),
+        ]
+    }
+
     fn timing_rows(&self) -> [Vec<String>; 2] {
         let pairs = self.timing.pairs;
         let compared = |how, Comparison { known, unknown, p }: Comparison| {
@@ -87,6 +106,10 @@ impl Figures {
         };
         [compared("idle", self.timing.idle), compared("while logins saturate", self.timing.saturated)]
     }
+}
+
+fn shown(Percentiles { p50, p99 }: Percentiles) -> String {
+    format!("p50 {p50:.1} ms, p99 {p99:.1} ms")
 }
 
 fn ratio(what: &str, rates: &Rates, least: f64) -> Vec<String> {

@@ -27,9 +27,13 @@ impl Person {
         Ok(Self { email: email(number), connection, address, refresh_token: String::new() })
     }
 
-    pub(super) fn register(&mut self) -> Result<(), Error> {
+    /// Makes an account, and returns its id.
+    pub(super) fn register(&mut self) -> Result<String, Error> {
         let body = json!({ "email": self.email, "password": PASSWORD });
-        expect(201, &self.post("/auth/register", &body)?)
+        let answer = self.post("/auth/register", &body)?;
+        expect(201, &answer)?;
+        let user: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(user["id"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Opens a session.

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use doorward_tests::build::programs::{self, Measured};
-use doorward_tests::parts::issuer::Setup;
+use doorward_tests::parts::issuer::{Events, Setup};
 use doorward_tests::parts::{Issuer, Mongod, Store};
 use doorward_tests::ports::Port;
 use doorward_tests::process::Workdir;
@@ -55,7 +55,17 @@ impl World {
         self.issuer(Store::Sqlite, cost)
     }
 
+    /// An issuer on the MongoDB that tells what happens.
+    pub(super) fn telling(&self, cost: u8, events: Events) -> Result<Issuer, Error> {
+        let url = self.mongod.url(&random::name());
+        self.start(Store::Mongodb { url, master_key: random::master_key() }, cost, Some(events))
+    }
+
     fn issuer(&self, store: Store, cost: u8) -> Result<Issuer, Error> {
+        self.start(store, cost, None)
+    }
+
+    fn start(&self, store: Store, cost: u8, events: Option<Events>) -> Result<Issuer, Error> {
         let dir = self.workdir.sub(&random::name())?;
         Ok(Issuer::start(Setup {
             binary: &self.programs.issuer,
@@ -64,7 +74,7 @@ impl World {
             public: Port::any()?,
             store,
             password_cost: Some(cost),
-            events: None,
+            events,
             settings: &[],
         })?)
     }
@@ -88,6 +98,11 @@ impl World {
     pub(super) fn driver_ceiling(&self, at_once: usize, seconds: u64) -> Result<f64, Error> {
         let (url, at_once, seconds) = (self.mongod.url("ceiling"), at_once.to_string(), seconds.to_string());
         self.ceiling(&["mongodb", "--url", &url, "--at-once", &at_once, "--seconds", &seconds])
+    }
+
+    /// How many messages a second the client alone has confirmed by the broker.
+    pub(super) fn broker_ceiling(&self, url: &str, seconds: u64) -> Result<f64, Error> {
+        self.ceiling(&["rabbitmq", "--url", url, "--seconds", &seconds.to_string()])
     }
 
     fn ceiling(&self, args: &[&str]) -> Result<f64, Error> {

@@ -8,6 +8,7 @@ use super::event::{Event, Report, UserUpdate};
 use super::existing_roles::existing;
 use super::guard::Guard;
 use super::ids::UserId;
+use super::one_time::Purpose;
 use super::page::{Page, PageSize, Place};
 use super::permit::{Actor, Permit, administrative};
 use super::permit::{AuditRead, RolesAssign, UsersRead, UsersWrite};
@@ -148,7 +149,8 @@ impl AdministerUsers {
         Ok(KnownUser { user, permissions })
     }
 
-    /// Changes address and name. Another address is not proven until its owner proves it, or the edit says that it is.
+    /// Changes address and name. Another address is not proven until its owner follows the link that is mailed to it, or the
+    /// edit says that it is.
     ///
     /// # Errors
     /// See [`AdministerUserError`].
@@ -295,12 +297,26 @@ impl AdministerUsers {
                 }
                 None => report,
             };
+            let report = self.asking_for_proof(&known.user, &change, report);
             match self.users.change(id, known.user.epoch, &change, &report).await? {
                 Changed::Yes => return self.find(id).await,
                 Changed::Superseded => {}
             }
         }
         Err(AdministerUserError::Conflict)
+    }
+
+    /// With a link to the new address, if the change gives him one that is not proven.
+    fn asking_for_proof(&self, user: &User, change: &UserChange, report: Report) -> Report {
+        let verified = change.email_verified.unwrap_or(user.email_verified);
+        match (&self.register.post, &change.email) {
+            (Some(post), Some(email)) if !verified => {
+                // As the change leaves him: it raises his epoch, because it ends his sessions.
+                let user = User { email: email.clone(), epoch: user.epoch + 1, ..user.clone() };
+                post.link(Purpose::VerifyEmail, &user, report)
+            }
+            _ => report,
+        }
     }
 
     /// The user, if the actor has every permission that he has: else whoever may help users could take over an

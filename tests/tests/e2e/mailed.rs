@@ -77,6 +77,30 @@ fn starttls_is_used_where_it_is_required() {
     assert!(smtp.mail_to(EMAIL, 0).unwrap().encrypted);
 }
 
+#[test]
+fn an_address_that_an_administrator_gives_is_proven_by_its_owner() {
+    const NEW_EMAIL: &str = "ada@new.example.test";
+    let smtp = Smtp::start().unwrap();
+    let url = format!("smtp://127.0.0.1:{}", smtp.port());
+    let whole = Whole::start_set(&settings(&url, ""), |plan| plan);
+    let ada = text(&whole.register(EMAIL), "id");
+    whole.stack.issuer.create_user("admin@example.test", PASSWORD, "admin").unwrap();
+    let admin = text(&whole.log_in("admin@example.test", PASSWORD), "access_token");
+    let headers =
+        [("authorization", format!("Bearer {admin}")), ("content-type", "application/json".to_owned())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let edit = json!({ "email": NEW_EMAIL }).to_string().into_bytes();
+    let edited = whole.gate.send("PATCH", &format!("/admin/users/{ada}"), &headers, edit).unwrap();
+    assert_eq!((edited.status, &edited.json().unwrap()["email_verified"]), (200, &json!(false)));
+
+    // The link that went to the old address proves nothing any more.
+    let links = [smtp.mail_to(EMAIL, 0).unwrap(), smtp.mail_to(NEW_EMAIL, 0).unwrap()];
+    let answers = links.map(|mail| post(&whole, "/auth/verify-email", &json!({ "token": mail.token() })));
+    assert_eq!(answers, [401, 204]);
+    let access = text(&whole.log_in(NEW_EMAIL, PASSWORD), "access_token");
+    assert_eq!(whole.gate.get_as(&access, "/auth/me").unwrap().json().unwrap()["email_verified"], true);
+}
+
 fn by_mail(whole: &Whole, smtp: &Smtp) {
     whole.register(EMAIL);
     let tokens = whole.log_in(EMAIL, PASSWORD);

@@ -223,6 +223,7 @@ impl App {
         });
         let password_reset = Arc::new(PasswordReset {
             users: stores.users.clone(),
+            guard: guard.clone(),
             letters: stores.letters.clone(),
             tokens: tokens.clone(),
             hasher,

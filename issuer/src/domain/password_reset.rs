@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::context::RequestContext;
 use super::event::{Event, Report, UserUpdate};
 use super::field::FieldError;
+use super::guard::Guard;
 use super::one_time::{FoundToken, Purpose};
 use super::password::{Password, PasswordHash};
 use super::policy::{PasswordChoice, PasswordPolicy};
@@ -20,6 +21,8 @@ pub struct PasswordReset {
     pub users: Arc<dyn Users>,
     /// Which tokens are out.
     pub letters: Arc<dyn Letters>,
+    /// Knows who is locked out.
+    pub guard: Arc<Guard>,
     /// Knows tokens.
     pub tokens: Arc<dyn OneTimeTokens>,
     /// Hashes the new password.
@@ -35,8 +38,8 @@ pub struct PasswordReset {
 /// A reset that may be made. Nothing but [`PasswordReset::prepare`] makes one.
 pub struct ResetPassword {
     token: FoundToken,
+    user: User,
     hash: PasswordHash,
-    already_verified: bool,
 }
 
 /// Why the password stays as it is.
@@ -92,17 +95,18 @@ impl PasswordReset {
         let user = user.ok_or(PasswordResetError::InvalidToken)?;
         let choice = PasswordChoice {
             password: new,
-            email: user.email,
-            username: user.username,
+            email: user.email.clone(),
+            username: user.username.clone(),
             policy: self.policy.clone(),
         };
         let refused = |why| PasswordResetError::Refused(FieldError::new("new_password", why));
         let hash = self.hasher.choose(choice, context.address).await?.map_err(refused)?;
-        Ok(ResetPassword { token, hash, already_verified: user.email_verified })
+        Ok(ResetPassword { token, user, hash })
     }
 
     /// Uses the token up, sets the password, raises the user's epoch and ends all his sessions; and his address is
-    /// proven now, as he has read a mail that went to it. Should run to its end once it has begun.
+    /// proven now, as he has read a mail that went to it. What others guessed of the old password does not keep him out
+    /// any longer. Should run to its end once it has begun.
     ///
     /// # Errors
     /// See [`PasswordResetError`]; then nothing was written. After [`PasswordResetError::Store`] it may have been:
@@ -113,16 +117,22 @@ impl PasswordReset {
         context: &RequestContext,
     ) -> Result<(), PasswordResetError> {
         let mut report = Report::new(self.clock.now(), context).tell(Event::PasswordChanged);
-        if !reset.already_verified {
+        if !reset.user.email_verified {
             report = report.tell(Event::UserUpdated(UserUpdate::email_verified()));
         }
         let change =
             UserChange { password: Some(reset.hash), email_verified: Some(true), ..UserChange::default() };
         let redeemed = self.letters.redeem(&reset.token, &change, &report).await;
         match redeemed.map_err(WriteUserError::unless_taken)? {
-            Changed::Yes => Ok(()),
-            Changed::Superseded => Err(PasswordResetError::InvalidToken),
+            Changed::Yes => {}
+            Changed::Superseded => return Err(PasswordResetError::InvalidToken),
         }
+        let opened = self.guard.unlock(&reset.user, &Report::new(self.clock.now(), context)).await;
+        if let Err(error) = opened {
+            // The password is set all the same, and the lock opens by itself.
+            tracing::warn!(%error, "an account whose password was reset may still be locked");
+        }
+        Ok(())
     }
 }
 

@@ -180,6 +180,7 @@ impl Issuer {
         };
         let password_reset = PasswordReset {
             users: store.clone(),
+            guard: guard.clone(),
             letters: store.clone(),
             tokens: tokens.clone(),
             hasher,

@@ -92,6 +92,7 @@ contract! {
     told::what_is_deleted_has_an_end,
     told::many_log_out_at_once,
     mailed::a_link_sets_a_new_password_once,
+    mailed::a_link_opens_an_account_that_others_have_locked,
     mailed::what_is_no_good_token_changes_nothing,
     mailed::a_token_serves_its_own_purpose,
     mailed::a_token_dies_with_its_time_and_with_its_owners_epoch,

@@ -147,6 +147,14 @@ impl Guard {
         self.attempts.unlock(&self.accounts(user), user.id, &report).await
     }
 
+    /// The same for a user who has proven by other means who he is. Says nothing: what proved it is told already.
+    ///
+    /// # Errors
+    /// When the store cannot do it.
+    pub async fn forgive(&self, user: &User, report: &Report) -> Result<(), StoreError> {
+        self.attempts.unlock(&self.accounts(user), user.id, report).await
+    }
+
     /// What there is to tell of an attempt that was wrong, once it was made: of each lock and each alert, one attempt.
     #[must_use]
     pub fn tell_failure(&self, attempt: &Attempt, report: Report, context: &RequestContext) -> Report {

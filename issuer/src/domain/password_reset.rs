@@ -127,7 +127,7 @@ impl PasswordReset {
             Changed::Yes => {}
             Changed::Superseded => return Err(PasswordResetError::InvalidToken),
         }
-        let opened = self.guard.unlock(&reset.user, &Report::new(self.clock.now(), context)).await;
+        let opened = self.guard.forgive(&reset.user, &Report::new(self.clock.now(), context)).await;
         if let Err(error) = opened {
             // The password is set all the same, and the lock opens by itself.
             tracing::warn!(%error, "an account whose password was reset may still be locked");

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -132,6 +133,42 @@ fn the_master_key_is_changed_under_a_running_issuer() {
     let restarted = Serving::start(folder);
     assert!(valid(&restarted, &tokens) && valid(&restarted, &log_in(&restarted)));
     succeed(folder, &["keys", "rotate"]);
+}
+
+#[test]
+fn a_change_of_the_master_key_that_is_killed_happened_or_did_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    drop(Serving::start(folder));
+    let before = list(folder);
+    for round in 0..12 {
+        let new = format!("new-key-{round}");
+        let wal = folder.join("data/doorward.db-wal");
+        let written = || fs::metadata(&wal).map_or(0, |wal| wal.len());
+        let was = written();
+        let mut changing = program(folder, &["keys", "rotate", "--master", &new]).spawn().unwrap();
+        // At one of three moments: when there is a new key, when something was written, or a little later.
+        let mut until = |reached: &dyn Fn() -> bool| {
+            while !reached() && changing.try_wait().unwrap().is_none() {
+                thread::yield_now();
+            }
+        };
+        until(&|| folder.join(&new).exists());
+        if round % 3 > 0 {
+            until(&|| written() != was);
+        }
+        if round % 3 > 1 {
+            thread::yield_now();
+        }
+        changing.kill().unwrap();
+        changing.wait().unwrap();
+
+        let told = succeed(folder, &["keys", "rotate", "--master", &new]);
+        assert!(told.contains("sealed under the master key in"), "{told}");
+        fs::rename(folder.join(&new), folder.join("data/doorward.db.master-key")).unwrap();
+        assert_eq!(list(folder), before, "round {round}");
+    }
+    drop(Serving::start(folder));
 }
 
 #[test]

@@ -12,9 +12,10 @@ use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use mongodb::bson::{DateTime, Document, doc, oid::ObjectId};
-use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
-use mongodb::{Client, Collection, error};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, DateTime, Document, Uuid, doc};
+use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, ReadConcern, WriteConcern};
+use mongodb::{Client, Collection, IndexModel, error};
 
 #[derive(Parser)]
 enum What {
@@ -25,7 +26,7 @@ enum What {
         #[arg(long)]
         seconds: u64,
     },
-    /// Pairs of a read and a conditional write of one session
+    /// Pairs of a read and a conditional write of one session, as a refresh makes them
     Mongodb {
         #[arg(long)]
         url: String,
@@ -84,6 +85,10 @@ async fn mongodb(url: &str, at_once: usize, time: Duration) -> error::Result<f64
     let client = Client::with_options(options)?;
     let sessions: Collection<Document> =
         client.default_database().unwrap_or_else(|| client.database("ceiling")).collection("sessions");
+    let expiring = IndexOptions::builder().expire_after(Duration::ZERO).build();
+    let expiring = IndexModel::builder().keys(doc! { "expires_at": 1 }).options(expiring).build();
+    let of_user = IndexModel::builder().keys(doc! { "user": 1 }).build();
+    sessions.create_indexes([expiring, of_user]).await?;
     let tasks: Vec<_> =
         (0..at_once).map(|_| tokio::spawn(exchange_again_and_again(sessions.clone(), time))).collect();
     let mut rate = 0.0;
@@ -93,19 +98,24 @@ async fn mongodb(url: &str, at_once: usize, time: Duration) -> error::Result<f64
     Ok(rate)
 }
 
+/// The two operations of the issuer's own store, on a collection with its indexes.
 async fn exchange_again_and_again(sessions: Collection<Document>, time: Duration) -> error::Result<f64> {
-    let id = ObjectId::new();
-    let session = doc! { "_id": id, "user": ObjectId::new(), "epoch": 1_i64, "generation": 0_i64,
-    "refresh_fingerprint": "0".repeat(32), "created_at": DateTime::MIN, "last_used_at": DateTime::MIN,
-    "expires_at": DateTime::MAX, "ends_at": DateTime::MAX, "address": "192.0.2.1" };
+    let (id, now) = (Uuid::new(), DateTime::now().timestamp_millis());
+    let at = |moment: i64| DateTime::from_millis(now + 86_400_000 + moment);
+    let fingerprint = |byte| Binary { subtype: BinarySubtype::Generic, bytes: vec![byte; 32] };
+    let session = doc! { "_id": id, "user": Uuid::new(), "epoch": 1_i64, "generation": 0_i64,
+    "refresh_fingerprint": fingerprint(0), "created_at": at(0), "last_used_at": at(0), "expires_at": at(0),
+    "ends_at": at(0), "address": "192.0.2.1" };
     sessions.insert_one(session).await?;
     let (stopwatch, mut done) = (Stopwatch::start(), 0_u32);
     while stopwatch.elapsed() < time {
         let found = sessions.find_one(doc! { "_id": id }).await?.unwrap_or_default();
         let generation = found.get_i64("generation").unwrap_or_default();
-        let as_it_was = doc! { "_id": id, "generation": generation };
-        let next = doc! { "$set": { "generation": generation + 1, "refresh_fingerprint": "1".repeat(32),
-        "last_used_at": DateTime::MAX, "expires_at": DateTime::MAX } };
+        let was = found.get("refresh_fingerprint").cloned().unwrap_or_default();
+        let as_it_was = doc! { "_id": id, "generation": generation, "refresh_fingerprint": was };
+        let moment = at(i64::from(done) + 1);
+        let next = doc! { "$set": { "generation": generation + 1, "refresh_fingerprint": fingerprint(1),
+        "last_used_at": moment, "expires_at": moment } };
         sessions.update_one(as_it_was, next).await?;
         done += 1;
     }

@@ -195,7 +195,7 @@ fn keys(document: &[u8]) -> Option<KeySet> {
 
 fn passing(mutation: &HeaderMutation) -> Verdict {
     let set = mutation.set().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Verdict::Pass { remove: mutation.remove().to_vec(), set }
+    Verdict::Pass { remove: mutation.remove().map(str::to_owned).collect(), set }
 }
 
 /// What the gate needs of the machine.

@@ -40,11 +40,20 @@ impl Roles for MongoStore {
     }
 
     async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError> {
-        let names: Vec<&str> = names.iter().map(RoleName::as_str).collect();
-        let filter = doc! { "_id": { "$in": names } };
         let roles = self.roles.clone();
-        let found: Vec<RoleRecord> =
-            bounded(async move { roles.find(filter).await?.try_collect().await }).await?;
+        let found: Vec<RoleRecord> = match names {
+            [] => Vec::new(),
+            // What nearly everybody has: the server looks up one id without making a plan for it.
+            [name] => {
+                let filter = doc! { "_id": name.as_str() };
+                bounded(async move { roles.find_one(filter).await }).await?.into_iter().collect()
+            }
+            names => {
+                let names: Vec<&str> = names.iter().map(RoleName::as_str).collect();
+                let filter = doc! { "_id": { "$in": names } };
+                bounded(async move { roles.find(filter).await?.try_collect().await }).await?
+            }
+        };
         found.into_iter().map(Role::try_from).collect()
     }
 

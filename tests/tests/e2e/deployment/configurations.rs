@@ -167,6 +167,18 @@ fn the_secrets_are_made_once_for_each_owner_alone_and_are_no_two_times_alike() {
     assert!(before.iter().zip(&after).all(|(old, new)| old != new || old.0 == "issuer/complete"));
 }
 
+/// Makes the accounts of these definitions, with their permissions, in a broker that runs.
+fn give_accounts(broker: &Rabbitmq, definitions: &Path) {
+    let definitions: Value = serde_json::from_slice(&fs::read(definitions).unwrap()).unwrap();
+    for user in list(&definitions, "users") {
+        broker.control(&["add_user", string(&user["name"]), string(&user["password"])]).unwrap();
+    }
+    for one in list(&definitions, "permissions") {
+        let words = ["user", "configure", "write", "read"].map(|member| string(&one[member]));
+        broker.control(&["set_permissions", words[0], words[1], words[2], words[3]]).unwrap();
+    }
+}
+
 /// Where a broker listens.
 fn authority(broker: &Rabbitmq) -> String {
     let url = broker.url();
@@ -206,8 +218,7 @@ impl Containers {
         let nowhere = Port::any().unwrap();
         let broker = match broker {
             Some(broker) => {
-                let definitions = workdir.path().join("rabbitmq/definitions.json");
-                broker.control(&["import_definitions", definitions.to_str().unwrap()]).unwrap();
+                give_accounts(broker, &workdir.path().join("rabbitmq/definitions.json"));
                 authority(broker)
             }
             None => format!("127.0.0.1:{}", nowhere.number()),

@@ -1,7 +1,6 @@
 use doorward_tests::files;
 use doorward_tests::http::Client;
 use doorward_tests::parts::{Listener, QueueKind, Rabbitmq};
-use doorward_tests::process::Workdir;
 use doorward_tests::wait;
 use serde_json::{Value, json};
 
@@ -79,16 +78,11 @@ fn who_may_not_read_the_exchange_hears_of_no_mail() {
         let line = line.expect("the page has that account").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(line.ends_with(&permissions), "{line}");
     }
-    let workdir = Workdir::new().unwrap();
     let as_issuer = |broker: &Rabbitmq| {
-        // In one go: each command of the broker's takes seconds.
-        let users = ACCOUNTS.map(|(name, ..)| json!({ "name": name, "password": "s3cret", "tags": [] }));
-        let permissions = ACCOUNTS.map(|(user, configure, write, read)| {
-            json!({ "user": user, "vhost": "/", "configure": configure, "write": write, "read": read })
-        });
-        let file = workdir.path().join("definitions.json");
-        std::fs::write(&file, json!({ "users": users, "permissions": permissions }).to_string()).unwrap();
-        broker.control(&["import_definitions", file.to_str().unwrap()]).unwrap();
+        for (user, configure, write, read) in ACCOUNTS {
+            broker.control(&["add_user", user, "s3cret"]).unwrap();
+            broker.control(&["set_permissions", user, configure, write, read]).unwrap();
+        }
         broker.url().replace("guest:guest", "issuer:s3cret")
     };
     let told = Told::start_set(&[], as_issuer, &[("events.mail_exchange", "true")]);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::parts::envoy::Upstreams;
 use crate::parts::issuer::Events;
 use crate::parts::{Echo, Envoy, Issuer, Store, UserService, envoy, issuer};
 use crate::ports::Port;
@@ -134,9 +135,11 @@ impl Stack {
             log: logs.join("envoy.log"),
             plain: plan.gateway,
             token_issuer: &issuer.url(),
-            issuer_port: issuer.port(),
-            management_port: issuer.management_port(),
-            users_port: upstream.port(),
+            upstreams: Upstreams {
+                issuer: issuer.port(),
+                management: issuer.management_port(),
+                users: upstream.port(),
+            },
             concurrency: plan.concurrency,
             edits: &[],
         })?;

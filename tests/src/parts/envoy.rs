@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::certificate::Certificate;
 use crate::http::Client;
 use crate::ports::Port;
+use crate::prepared::Programs;
 use crate::process::{Launch, Running};
 use crate::{Error, Result, files};
 
@@ -24,16 +25,48 @@ pub struct Setup<'a> {
     pub plain: Port,
     /// The `iss` that tokens must carry.
     pub token_issuer: &'a str,
-    /// Where the issuer listens, on the loopback interface.
-    pub issuer_port: u16,
-    /// Where the issuer's management listener is, on the loopback interface.
-    pub management_port: u16,
-    /// Where the service behind the gateway listens.
-    pub users_port: u16,
+    /// Who is behind it.
+    pub upstreams: Upstreams,
     /// Worker threads.
     pub concurrency: usize,
     /// Further texts to replace, each of which must be there exactly once.
     pub edits: &'a [(&'a str, &'a str)],
+}
+
+/// Ports on the loopback interface.
+#[derive(Debug, Clone, Copy)]
+pub struct Upstreams {
+    /// The issuer's public listener.
+    pub issuer: u16,
+    /// The issuer's management listener.
+    pub management: u16,
+    /// The service behind the gateway.
+    pub users: u16,
+}
+
+impl<'a> Setup<'a> {
+    /// One worker on a free port, with everything in this directory.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn for_test(
+        programs: &'a Programs,
+        dir: &'a Path,
+        token_issuer: &'a str,
+        upstreams: Upstreams,
+    ) -> Result<Self> {
+        Ok(Self {
+            binary: &programs.envoy,
+            plugin_wasm: &programs.plugin_wasm,
+            dir,
+            log: dir.join("envoy.log"),
+            plain: Port::any()?,
+            token_issuer,
+            upstreams,
+            concurrency: 1,
+            edits: &[],
+        })
+    }
 }
 
 /// A running Envoy.
@@ -121,9 +154,9 @@ fn substituted(setup: &Setup<'_>, tls: &Port, admin: &Port, certificate: &Certif
             ("address: 127.0.0.1, port_value: 9901".to_owned(), loopback(admin.number())),
             ("address: 0.0.0.0, port_value: 8000".to_owned(), loopback(setup.plain.number())),
             ("address: 0.0.0.0, port_value: 8443".to_owned(), loopback(tls.number())),
-            ("address: 127.0.0.1, port_value: 8080".to_owned(), loopback(setup.issuer_port)),
-            ("address: 127.0.0.1, port_value: 9090".to_owned(), loopback(setup.management_port)),
-            ("address: 127.0.0.1, port_value: 8081".to_owned(), loopback(setup.users_port)),
+            ("address: 127.0.0.1, port_value: 8080".to_owned(), loopback(setup.upstreams.issuer)),
+            ("address: 127.0.0.1, port_value: 9090".to_owned(), loopback(setup.upstreams.management)),
+            ("address: 127.0.0.1, port_value: 8081".to_owned(), loopback(setup.upstreams.users)),
             ("issuer: http://localhost:8080".to_owned(), format!("issuer: {}", setup.token_issuer)),
             ("/etc/envoy/doorward_plugin.wasm".to_owned(), setup.plugin_wasm.display().to_string()),
             ("/etc/envoy/tls/cert.pem".to_owned(), certificate.chain.display().to_string()),

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use doorward_tests::parts::{Envoy, envoy};
-use doorward_tests::ports::Port;
+use doorward_tests::parts::Envoy;
+use doorward_tests::parts::envoy::{Setup, Upstreams};
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 
@@ -44,18 +44,8 @@ fn a_mistake_in_the_plugins_part_is_refused_with_the_keys_path() {
 }
 
 fn launch(prepared: &Prepared, workdir: &Workdir, name: &str, edits: &[(&str, &str)]) -> Envoy {
-    Envoy::launch(envoy::Setup {
-        binary: &prepared.programs.envoy,
-        plugin_wasm: &prepared.programs.plugin_wasm,
-        dir: &workdir.sub(name).unwrap(),
-        log: workdir.path().join(format!("{name}.log")),
-        plain: Port::any().unwrap(),
-        token_issuer: "https://auth.example.test",
-        issuer_port: 1,
-        management_port: 1,
-        users_port: 1,
-        concurrency: 1,
-        edits,
-    })
-    .unwrap()
+    let dir = workdir.sub(name).unwrap();
+    let nobody = Upstreams { issuer: 1, management: 1, users: 1 };
+    let setup = Setup::for_test(&prepared.programs, &dir, "https://auth.example.test", nobody).unwrap();
+    Envoy::launch(Setup { edits, ..setup }).unwrap()
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use doorward_tests::http::raw::Connection;
-use doorward_tests::parts::{Envoy, envoy};
-use doorward_tests::ports::Port;
+use doorward_tests::parts::Envoy;
+use doorward_tests::parts::envoy::{Setup, Upstreams};
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 use doorward_tests::stack::Plan;
@@ -115,19 +115,15 @@ impl SecondGateway {
     fn before(whole: &Whole) -> Self {
         let programs = Prepared::from_env().unwrap().programs;
         let workdir = Workdir::new().unwrap();
-        let envoy = Envoy::start(envoy::Setup {
-            binary: &programs.envoy,
-            plugin_wasm: &programs.plugin_wasm,
-            dir: workdir.path(),
-            log: workdir.path().join("envoy.log"),
-            plain: Port::any().unwrap(),
-            token_issuer: &whole.stack.issuer.url(),
-            issuer_port: whole.stack.issuer.port(),
-            management_port: whole.stack.issuer.management_port(),
-            users_port: whole.stack.upstream.port(),
-            concurrency: WORKERS,
-            edits: &[],
-        });
-        Self { envoy: envoy.unwrap(), _workdir: workdir }
+        let issuer = &whole.stack.issuer;
+        let upstreams = Upstreams {
+            issuer: issuer.port(),
+            management: issuer.management_port(),
+            users: whole.stack.upstream.port(),
+        };
+        let name = issuer.url();
+        let setup = Setup::for_test(&programs, workdir.path(), &name, upstreams).unwrap();
+        let envoy = Envoy::start(Setup { concurrency: WORKERS, ..setup }).unwrap();
+        Self { envoy, _workdir: workdir }
     }
 }

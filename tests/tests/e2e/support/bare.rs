@@ -2,8 +2,8 @@
 //! and for requests that no client library would send.
 
 use doorward_tests::http::Client;
-use doorward_tests::parts::{Echo, Envoy, envoy};
-use doorward_tests::ports::Port;
+use doorward_tests::parts::envoy::{Setup, Upstreams};
+use doorward_tests::parts::{Echo, Envoy};
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 use serde_json::{Value, json};
@@ -33,21 +33,10 @@ impl Bare {
         let workdir = Workdir::new().unwrap();
         let key = OwnKey::new("own");
         let echo = Echo::start(&[("/.well-known/jwks.json", &key.jwks())]).unwrap();
-        let envoy = Envoy::start(envoy::Setup {
-            binary: &programs.envoy,
-            plugin_wasm: &programs.plugin_wasm,
-            dir: workdir.path(),
-            log: workdir.path().join("envoy.log"),
-            plain: Port::any().unwrap(),
-            token_issuer: ISSUER,
-            issuer_port: echo.port(),
-            management_port: echo.port(),
-            users_port: echo.port(),
-            concurrency: 1,
-            // Nobody logs in here, and so nobody logs out: there is no list of revocations to follow.
-            edits: &[(REVOCATION, "")],
-        })
-        .unwrap();
+        let upstreams = Upstreams { issuer: echo.port(), management: echo.port(), users: echo.port() };
+        let setup = Setup::for_test(&programs, workdir.path(), ISSUER, upstreams).unwrap();
+        // Nobody logs in here, and so nobody logs out: there is no list of revocations to follow.
+        let envoy = Envoy::start(Setup { edits: &[(REVOCATION, "")], ..setup }).unwrap();
         Self { envoy, echo, key, _workdir: workdir }
     }
 

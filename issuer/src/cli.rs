@@ -26,6 +26,7 @@ use self::outbox::OutboxCommand;
 use crate::app::{self, StartError};
 use crate::config::Config;
 use crate::domain::ports::StoreError;
+use crate::http::routes;
 use crate::telemetry;
 
 /// Registers users, logs them in, issues their tokens and publishes the keys that verify them.
@@ -55,6 +56,8 @@ enum Command {
     /// Administer users.
     #[command(subcommand)]
     Users(UsersCommand),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,6 +120,10 @@ impl Cli {
             }
             Command::Keys(command) => keys::run(&config, command),
             Command::Outbox(command) => outbox::run(&config, &command),
+            Command::Openapi => {
+                println!("{}", routes::openapi());
+                Ok(())
+            }
             Command::Users(UsersCommand::Create(user)) => create_user::run(&config, user),
             Command::Users(UsersCommand::Import(import)) => import_users::run(&config, import),
             Command::Users(UsersCommand::Export(export)) => export_users::run(&config, export),

@@ -19,6 +19,15 @@ fn serve_ends_in_good_order_with_sigterm() {
 }
 
 #[test]
+fn the_document_of_the_api_is_printed_as_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["openapi"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed, Serving::start(folder.path()).get("/openapi.json"));
+}
+
+#[test]
 fn a_request_under_way_is_answered_before_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::start(folder.path());

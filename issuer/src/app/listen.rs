@@ -16,8 +16,11 @@ use super::connection::Room;
 use crate::config;
 use crate::http::routes::Parts;
 
-/// How long requests under way may take once the end has begun; together with the rest below 15 s.
-const DRAIN: Duration = Duration::from_secs(9);
+/// How long connections stay open once the end has begun. Their next answer tells them to connect elsewhere; closing them at
+/// once would lose requests that are on their way, which nobody may repeat for their senders.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long requests under way may take from then on; together with the rest below 15 s.
+const DRAIN: Duration = Duration::from_secs(7);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const FLOWS: Duration = Duration::from_secs(3);
 
@@ -47,8 +50,8 @@ impl Listeners {
         Ok(Self { public, management, max_connections, public_address, management_address })
     }
 
-    /// Answers requests until `end`, then stops in good order: not ready any more, what is under way comes to its end,
-    /// and the management listener closes last, so that the state can be watched.
+    /// Answers requests until `end`, then stops in good order: not ready and not to be connected to any more, what is
+    /// under way comes to its end, and the management listener closes last, so that the state can be watched.
     ///
     /// # Errors
     /// When a listener breaks.
@@ -56,7 +59,8 @@ impl Listeners {
         tracing::info!(listener = "public", address = %self.public_address, "listening");
         tracing::info!(listener = "management", address = %self.management_address, "listening");
         let drained = CancellationToken::new();
-        let management = accept(self.management, self.max_connections)?.run_with_graceful_shutdown(
+        let room = Room::for_many(self.max_connections);
+        let management = accept(self.management, room, drained.clone())?.run_with_graceful_shutdown(
             parts.management(),
             drained.clone().cancelled_owned(),
             Some(LAST_WORDS),
@@ -65,12 +69,15 @@ impl Listeners {
             // However this ends, the other listener must not wait for ever.
             let _drained = drained.clone().drop_guard();
             let draining = parts.draining.clone();
-            let ended = accept(self.public, self.max_connections)?.run_with_graceful_shutdown(
+            let room = Room::for_many(self.max_connections);
+            let acceptor = accept(self.public, room.clone(), draining.clone())?;
+            let ended = acceptor.run_with_graceful_shutdown(
                 parts.public(),
                 async move {
                     end.await;
                     tracing::info!("draining");
                     draining.cancel();
+                    farewell(&room).await;
                 },
                 Some(DRAIN),
             );
@@ -109,11 +116,24 @@ async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, So
 
 fn accept(
     listener: TcpListener,
-    max_connections: usize,
+    room: Room,
+    end: CancellationToken,
 ) -> Result<Server<Infallible, PatientAcceptor>, StartError> {
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(StartError::Serve)?;
-    let acceptor = PatientAcceptor { acceptor, room: Room::for_many(max_connections) };
-    Ok(Server::new_with_acceptor(acceptor).idle_timeout(IDLE))
+    Ok(Server::new_with_acceptor(PatientAcceptor::new(acceptor, room, end)).idle_timeout(IDLE))
+}
+
+/// Waits for those who are connected to go, but not for long.
+async fn farewell(room: &Room) {
+    const LOOK: Duration = Duration::from_millis(20);
+    let mut looks = tokio::time::interval(LOOK);
+    let gone = async {
+        while !room.is_empty() {
+            looks.tick().await;
+        }
+    };
+    // Whoever stays has been idle all the time.
+    let _late = tokio::time::timeout(FAREWELL, gone).await;
 }
 
 /// What the process has open besides clients: the store, the log, the broker.

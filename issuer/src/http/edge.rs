@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::known::RouteName;
@@ -25,6 +26,7 @@ pub(super) struct Edge {
     pub(super) trusted_hops: usize,
     pub(super) random: Arc<dyn Random>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) draining: CancellationToken,
 }
 
 /// Who turned out to be calling; noted by whoever finds out, read for the log line.
@@ -69,7 +71,11 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         request.set_data(seen);
         let answer = line.store_time.clone().count(self.answer(request));
         let response = answer.instrument(span.clone()).instrument(trace.span()).await;
-        let response = span.in_scope(|| finish(response, &context.request_id));
+        let mut response = span.in_scope(|| finish(response, &context.request_id));
+        if self.edge.draining.is_cancelled() {
+            // Before the connection is closed from here, with the next request on its way.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.edge.metrics.request(route(&response), response.status().as_u16());
         trace.end(&method, route(&response), response.status());
         line.end(&response);

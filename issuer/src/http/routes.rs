@@ -205,7 +205,12 @@ impl Parts {
     }
 
     fn edge(&self) -> Edge {
-        Edge { trusted_hops: self.trusted_hops, random: self.random.clone(), metrics: self.metrics.clone() }
+        Edge {
+            trusted_hops: self.trusted_hops,
+            random: self.random.clone(),
+            metrics: self.metrics.clone(),
+            draining: self.draining.clone(),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 
-use super::program::{PASSWORD, Serving, finish, program, run, text};
+use super::program::{PASSWORD, Serving, eventually, finish, program, run, text};
 
 #[test]
 fn serve_ends_in_good_order_with_sigterm() {
@@ -52,6 +52,31 @@ fn a_request_under_way_is_answered_before_the_end() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    serving.ended();
+}
+
+#[test]
+fn a_connection_that_is_kept_is_told_to_end_and_a_new_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let mut kept = BufReader::new(TcpStream::connect(serving.public).unwrap());
+    let mut ask = || {
+        kept.get_mut().write_all(b"GET /health HTTP/1.1\r\nhost: issuer\r\n\r\n").unwrap();
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(kept.read_line(&mut head).unwrap() > 0, "closed after {head}");
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        kept.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
+        head
+    };
+    assert!(!ask().contains("connection: close"));
+    serving.signal();
+    serving.wait_for_log("draining");
+    eventually("a listener that is closed", || TcpStream::connect(serving.public).is_err());
+    let last = ask();
+    assert!(last.starts_with("HTTP/1.1 200 ") && last.contains("connection: close"), "{last}");
+    assert_eq!(kept.read(&mut [0]).unwrap(), 0);
     serving.ended();
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 #[derive(Clone)]
 pub(crate) struct Room {
     places: Arc<Semaphore>,
+    all: usize,
     /// Somebody waits for a place. Those who are idle hear of it one by one, the longest idle first.
     wanted: Arc<Notify>,
 }
@@ -14,7 +15,7 @@ pub(crate) struct Room {
 impl Room {
     /// Room for that many.
     pub(crate) fn for_many(connections: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(connections)), wanted: Arc::default() }
+        Self { places: Arc::new(Semaphore::new(connections)), all: connections, wanted: Arc::default() }
     }
 
     /// A place: at once, or else as soon as somebody leaves, which one of those who are idle is asked to do.
@@ -24,6 +25,11 @@ impl Room {
         }
         self.wanted.notify_one();
         Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// Whether nobody is connected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.available_permits() == self.all
     }
 
     /// Comes to its end when it is this idle connection's turn to leave.

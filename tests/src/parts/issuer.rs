@@ -108,6 +108,22 @@ impl Issuer {
     pub fn crash(&mut self) -> Result<()> {
         self.process.signal(Signal::SIGKILL)?;
         self.process.ended(Duration::from_secs(10))?;
+        self.start_again()
+    }
+
+    /// Stops it in good order, and starts it again on the same data and ports.
+    ///
+    /// # Errors
+    /// When it does not stop, or does not start; the error carries the end of its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.signal(Signal::SIGTERM)?;
+        match self.process.ended(Duration::from_secs(15))? {
+            Some(0) => self.start_again(),
+            code => Err(Error::unexpected("the issuer", format!("it ended with {code:?}"))),
+        }
+    }
+
+    fn start_again(&mut self) -> Result<()> {
         self.process = launch(&self.binary, &self.config, &self.settings, self.process.log().to_owned())?;
         self.wait_until_healthy()
     }

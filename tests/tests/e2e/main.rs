@@ -104,6 +104,8 @@ mod tls;
 mod tokens;
 /// Spans at an OpenTelemetry collector.
 mod traces;
+/// Another version in the place of this one.
+mod upgrade;
 /// The example service without a gateway.
 mod verify_locally;
 

@@ -52,6 +52,8 @@ mod examples {
     mod browser;
     /// Calls over gRPC.
     mod grpc;
+    /// The list of dead tokens, behind the management token.
+    mod logout;
     /// Issuers elsewhere: Supabase Auth, Auth0, Keycloak.
     mod providers;
 }

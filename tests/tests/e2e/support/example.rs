@@ -8,13 +8,13 @@ use doorward_tests::certificate::Certificate;
 use doorward_tests::files;
 use doorward_tests::http::Client;
 use doorward_tests::http::raw::{Answer as Reply, Connection};
-use doorward_tests::parts::{Answer, Echo, KeyServer, Received};
+use doorward_tests::parts::{Answer, Echo, FeedServer, KeyServer, Received};
 use doorward_tests::ports::Port;
 use doorward_tests::prepared::Prepared;
 use doorward_tests::process::{Launch, Running, Workdir};
 use serde_json::Value;
 
-use crate::support::gateway::{bearer, head};
+use crate::support::gateway::{FEED_TOKEN, bearer, head};
 use crate::support::signer::{Signer, jwks};
 
 /// Where the keys of a file come from.
@@ -23,6 +23,8 @@ pub(crate) enum Keys<'a> {
     Elsewhere { host: &'a str, path: &'a str, document: String, certificate: &'a str },
     /// Doorward's issuer, whose key this is.
     Issuer(&'a Signer),
+    /// The same, and its list of dead tokens.
+    IssuerWithList(&'a Signer, &'a FeedServer),
     /// Variables of Envoy's environment.
     Environment(&'a [(&'a str, &'a str)]),
 }
@@ -135,6 +137,11 @@ impl Keys<'_> {
                 let edit = ("address: issuer.internal, port_value: 8080", loopback(server.port()));
                 (server, vec![edit])
             }
+            Self::IssuerWithList(signer, feed) => {
+                let (server, mut edits) = Keys::Issuer(signer).serve(dir);
+                edits.push(("address: issuer.internal, port_value: 9090", loopback(feed.port())));
+                (server, edits)
+            }
             Self::Environment(_) => (KeyServer::start().unwrap(), vec![]),
         }
     }
@@ -142,6 +149,7 @@ impl Keys<'_> {
     fn environment(&self) -> &[(&str, &str)] {
         match self {
             Self::Environment(variables) => variables,
+            Self::IssuerWithList(..) => &[("DOORWARD_MANAGEMENT_TOKEN", FEED_TOKEN)],
             Self::Elsewhere { .. } | Self::Issuer(_) => &[],
         }
     }

@@ -22,7 +22,7 @@ type Exposed = BTreeMap<String, BTreeSet<String>>;
 fn dashboard_and_alerts_ask_for_what_there_is() {
     let whole = Whole::start();
     let asked = [dashboard(), alerts()].concat();
-    assert!(asked.len() > 40, "{} expressions", asked.len());
+    assert!(asked.len() > 60, "{} expressions", asked.len());
     cause_traffic(&whole);
     let missing = || -> Vec<String> {
         let exposed = exposed(&whole);
@@ -94,9 +94,12 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// A login, a wrong one, a request that passes and one that does not.
+/// A login, a wrong one, a refresh, a request that passes and one that does not.
 fn cause_traffic(whole: &Whole) {
     let ada = whole.user("ada@example.test");
+    let session = whole.log_in("ada@example.test", PASSWORD);
+    let refresh = json!({"refresh_token": session["refresh_token"]});
+    assert_eq!(whole.gate.post("/auth/refresh", &refresh).unwrap().status, 200);
     let wrong = json!({"email": "ada@example.test", "password": format!("{PASSWORD}x")});
     assert_eq!(whole.gate.post("/auth/login", &wrong).unwrap().status, 401);
     for _ in 0..2 {

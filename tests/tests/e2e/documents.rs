@@ -44,15 +44,19 @@ fn every_path_that_a_document_names_exists() {
     assert!(paths > 40, "{paths} paths");
 }
 
-/// The root's documents, and those of `docs`.
-fn documents() -> Vec<String> {
+/// The root's documents, and those of `docs`, in the order of their names.
+pub(crate) fn documents() -> Vec<String> {
     let root = files::root();
     let all = entries(root)
         .into_iter()
         .chain(entries(&root.join("docs")))
-        .chain(entries(&root.join("docs/decisions")));
+        .chain(entries(&root.join("docs/decisions")))
+        .chain(entries(&root.join("docs/events")));
     let documents = all.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    documents.map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
+    let mut documents: Vec<String> =
+        documents.map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect();
+    documents.sort();
+    documents
 }
 
 /// The names by which a document's headings can be linked to.

@@ -17,6 +17,8 @@ mod attacks {
 }
 /// What the parts leave behind when they are killed: nothing.
 mod cleanup;
+/// What the documents print as commands.
+mod commands;
 /// What Envoy says to a configuration that is wrong.
 mod configuration;
 /// A crash of the plugin: what it costs, and whom.

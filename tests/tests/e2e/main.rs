@@ -80,6 +80,8 @@ mod guessing;
 mod headers;
 /// Keys: fetched, exchanged, waited for, kept, and forgotten.
 mod keys;
+/// Dependencies, and what `deny.toml` says of them.
+mod licences;
 /// Register, log in, pass the gate.
 mod light;
 /// Logging out, in sight of the gateway.

@@ -194,7 +194,8 @@ mod tests {
     use crate::telemetry::subscriber;
 
     fn edge() -> Edge {
-        Edge { trusted_hops: 0, random: Arc::new(SystemRandom), metrics: Arc::new(Metrics::new()) }
+        let draining = CancellationToken::new();
+        Edge { trusted_hops: 0, random: Arc::new(SystemRandom), metrics: Arc::new(Metrics::new()), draining }
     }
 
     async fn ask(inner: impl Endpoint) -> (Response, Value) {

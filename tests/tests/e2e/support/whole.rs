@@ -19,7 +19,8 @@ pub(crate) const DATABASE: &str = "doorward";
 pub(crate) struct Whole {
     pub(crate) stack: Stack,
     pub(crate) gate: Client,
-    mongod: Option<Mongod>,
+    /// Under the issuer, if it is not on SQLite.
+    pub(crate) mongod: Option<Mongod>,
     _workdir: Workdir,
 }
 

@@ -124,12 +124,11 @@ impl Parts {
         routes.with(known).with(self.edge())
     }
 
-    /// The management listener. Whatever is not for probes is behind the management token, unknown paths included.
+    /// The management listener.
     pub fn management(&self) -> impl Endpoint + 'static {
-        let (probes, guarded) = (self.probes(), self.guarded_pages());
-        let known = Known::of::<()>(&[paths(&probes), paths(&guarded)].concat());
-        let guarded = readable(guarded).with(Guard(self.management_token.clone()));
-        readable(probes).nest("/", guarded).with(known).with(self.edge())
+        let pages = self.management_pages();
+        let known = Known::of::<()>(&paths(&pages));
+        readable(pages).with(Guard(self.management_token.clone())).with(known).with(self.edge())
     }
 
     /// Every route as `METHOD /path`: the public listener's, and the management listener's.
@@ -141,7 +140,7 @@ impl Parts {
                 path.operations.iter().map(|operation| format!("{} {}", operation.method, path.path)),
             );
         }
-        [public, [read(&self.probes()), read(&self.guarded_pages())].concat()]
+        [public, read(&self.management_pages())]
     }
 
     fn operations(&self) -> OpenApiService<Operations, ()> {
@@ -184,24 +183,24 @@ impl Parts {
         OpenApiService::new(operations, docs::TITLE, env!("CARGO_PKG_VERSION"))
     }
 
-    /// For whoever starts and stops issuers. A kubelet has no place for a secret, and `/health` tells everybody as much.
-    fn probes(&self) -> [Page; 2] {
+    fn management_pages(&self) -> [Page; 4] {
         let ready = Ready {
             store: self.store.clone(),
             delivery: self.delivery.clone(),
             draining: self.draining.clone(),
         };
-        [("/health/live", live().map_to_response().boxed()), ("/health/ready", ready.boxed())]
-    }
-
-    fn guarded_pages(&self) -> [Page; 2] {
         let feed = Feed { feed: self.revocations.clone(), draining: self.draining.clone() };
         let scrape = Scrape {
             metrics: self.metrics.clone(),
             key_ages: self.key_ages.clone(),
             clock: self.clock.clone(),
         };
-        [("/metrics", scrape.boxed()), ("/revocations", feed.boxed())]
+        [
+            ("/health/live", live().map_to_response().boxed()),
+            ("/health/ready", ready.boxed()),
+            ("/metrics", scrape.boxed()),
+            ("/revocations", feed.boxed()),
+        ]
     }
 
     fn edge(&self) -> Edge {

@@ -100,12 +100,9 @@ impl Tour {
         for page in ["/openapi.json", "/docs"] {
             self.visit(&format!("GET {page}"), 200, None, &Value::Null);
         }
-        for (page, otherwise) in
-            [("/health/live", 200), ("/health/ready", 200), ("/metrics", 401), ("/revocations", 401)]
-        {
+        for page in ["/health/live", "/health/ready", "/metrics", "/revocations"] {
             self.visit(&format!("GET {page}"), 200, Some(MANAGEMENT_TOKEN), &Value::Null);
-            let wrong = format!("{MANAGEMENT_TOKEN}-");
-            self.visit(&format!("GET {page}"), otherwise, Some(&wrong), &Value::Null);
+            self.visit(&format!("GET {page}"), 401, Some(&format!("{MANAGEMENT_TOKEN}-")), &Value::Null);
         }
     }
 

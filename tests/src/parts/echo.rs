@@ -148,12 +148,13 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         let answer = shared.answers.iter().find(|(known, _)| *known == path).map_or("{}", |(_, text)| text);
         // Recorded before it is answered: who has the answer finds the record.
         shared.lock().push(request);
-        let mut out = stream;
-        write!(
-            out,
+        let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
             answer.len()
-        )?;
+        );
+        // In one piece: a second one would wait until the first is acknowledged.
+        let mut out = stream;
+        out.write_all(answer.as_bytes())?;
     }
     Ok(())
 }

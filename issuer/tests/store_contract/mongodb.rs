@@ -1,13 +1,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use doorward_issuer::domain::clock::SystemRandom;
+use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom};
+use doorward_issuer::domain::context::RequestContext;
+use doorward_issuer::domain::event::Event;
 use doorward_issuer::domain::ids::SessionId;
+use doorward_issuer::domain::login_history::{LoginEntry, LoginFailure};
 use doorward_issuer::domain::ports::{
-    Keys as _, Sessions, StoreError, StoreHealth as _, Users as _, WriteUserError,
+    Keys as _, LoginHistory as _, Sessions, StoreError, StoreHealth as _, Users as _, WriteUserError,
 };
 use doorward_issuer::store::OpenError;
 use doorward_issuer::store::mongodb::MongoStore;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -57,6 +62,30 @@ async fn what_is_no_url_is_refused_without_repeating_it() {
         assert!(matches!(refused, OpenError::Url), "{url}: {refused:?}");
         assert!(!format!("{refused} {refused:?}").contains("s3cret"), "{refused:?}");
     }
+}
+
+/// Whatever is in the database already: else a failure would take longer the more there is, and for unknown users alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_login_scans_no_collection() {
+    let fixture = Mongo::start().await;
+    let store = fixture.open().await;
+    let account = account();
+    store.insert(&account, &quiet()).await.unwrap();
+    let database = Client::with_uri_str(&fixture.url).await.unwrap().default_database().unwrap();
+    database.run_command(doc! { "profile": 2 }).await.unwrap();
+    for user in [Some(account.user.id), None] {
+        let context = RequestContext::default();
+        let failure = Some(LoginFailure::UnknownAccount);
+        let entry = LoginEntry::new(SystemClock.now(), &context, failure, &SystemRandom);
+        let told = Event::LoginFailed { reason: "unknown_account", address: None, user_agent: None };
+        store.failed(user, &quiet().tell(told).remember(entry)).await.unwrap();
+    }
+    let seen = async |plan: Document| {
+        let profile = database.collection::<Document>("system.profile");
+        profile.count_documents(doc! { "ns": { "$regex": "outbox$" }, "$and": [plan] }).await.unwrap()
+    };
+    assert!(seen(doc! {}).await >= 2, "one is told, one is looked for");
+    assert_eq!(seen(doc! { "planSummary": "COLLSCAN" }).await, 0);
 }
 
 /// A line to the server that can be cut.

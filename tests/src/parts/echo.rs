@@ -1,11 +1,11 @@
 //! An upstream that records what arrives, byte for byte: the witness in every test about headers.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Error, Result};
+use super::served::Served;
+use crate::Result;
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -65,14 +65,13 @@ impl Received {
 struct Shared {
     received: Mutex<Vec<Received>>,
     answers: Vec<(String, String)>,
-    stop: AtomicBool,
 }
 
 /// A recording upstream on a port of its own, until it is dropped.
 #[derive(Debug)]
 pub struct Echo {
     shared: Arc<Shared>,
-    port: u16,
+    served: Served,
 }
 
 impl Echo {
@@ -81,25 +80,23 @@ impl Echo {
     /// # Errors
     /// When no socket is to be had.
     pub fn start(answers: &[(&str, &str)]) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
-        let port = listener.local_addr().map_err(Error::io("listen"))?.port();
         let answers = answers.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        let shared = Arc::new(Shared { received: Mutex::default(), answers, stop: AtomicBool::new(false) });
-        let for_thread = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, &for_thread));
-        Ok(Self { shared, port })
+        let shared = Arc::new(Shared { received: Mutex::default(), answers });
+        let for_threads = Arc::clone(&shared);
+        let served = Served::by(move |stream| serve(&stream, &for_threads))?;
+        Ok(Self { shared, served })
     }
 
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.served.port()
     }
 
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
     /// All requests so far.
@@ -116,28 +113,9 @@ impl Echo {
     }
 }
 
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts, so that it sees the order.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Vec<Received>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for stream in listener.incoming().filter_map(io::Result::ok) {
-        if shared.stop.load(Ordering::SeqCst) {
-            return;
-        }
-        let shared = Arc::clone(shared);
-        // A connection that breaks is the other side's business; what arrived whole is recorded.
-        std::thread::spawn(move || serve(&stream, &shared).ok());
     }
 }
 

@@ -1,13 +1,14 @@
 //! A feed of revocations that does as it is told: follows the contract, fails, lies, or says nothing.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{Error, Result};
+use super::served::Served;
+use crate::Result;
 
 /// How a question is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ const PAGE: usize = 5_000;
 #[derive(Debug)]
 pub struct FeedServer {
     shared: Arc<Shared>,
-    port: u16,
+    served: Served,
 }
 
 impl FeedServer {
@@ -65,8 +66,6 @@ impl FeedServer {
     /// # Errors
     /// When no socket is to be had.
     pub fn start(token: &str) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
-        let port = listener.local_addr().map_err(Error::io("listen"))?.port();
         let state = State {
             mood: Mood::Faithful,
             items: vec![],
@@ -78,15 +77,15 @@ impl FeedServer {
         };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), token: token.to_owned() });
-        let for_thread = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, &for_thread));
-        Ok(Self { shared, port })
+        let for_threads = Arc::clone(&shared);
+        let served = Served::by(move |stream| serve(&stream, &for_threads))?;
+        Ok(Self { shared, served })
     }
 
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.served.port()
     }
 
     /// From now on questions are answered like this, those that wait included.
@@ -136,8 +135,6 @@ impl FeedServer {
 impl Drop for FeedServer {
     fn drop(&mut self) {
         self.change(|state| state.stopped = true);
-        // Wakes the thread that accepts, so that it sees the order.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
 
@@ -189,17 +186,6 @@ impl Shared {
             Mood::Text(text) => (200, text.clone()),
             Mood::Faithful | Mood::Silent => (200, state.page(question.after).to_string()),
         })
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for stream in listener.incoming().filter_map(io::Result::ok) {
-        if shared.lock().stopped {
-            return;
-        }
-        let shared = Arc::clone(shared);
-        // A connection that breaks is the other side's business.
-        std::thread::spawn(move || serve(&stream, &shared).ok());
     }
 }
 

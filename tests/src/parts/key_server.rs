@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::served::Served;
+use crate::Result;
 use crate::certificate::Certificate;
-use crate::{Error, Result};
 
 /// What a request for a path gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct KeyServer {
     shared: Arc<Shared>,
-    port: u16,
+    served: Served,
 }
 
 impl KeyServer {
@@ -61,18 +62,19 @@ impl KeyServer {
     }
 
     fn listen(tls: Option<Arc<ServerConfig>>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("listen"))?;
-        let port = listener.local_addr().map_err(Error::io("listen"))?.port();
         let shared = Arc::new(Shared::default());
-        let for_thread = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, &for_thread, tls.as_ref()));
-        Ok(Self { shared, port })
+        let for_threads = Arc::clone(&shared);
+        let served = Served::by(move |stream| match &tls {
+            None => serve(stream, &for_threads),
+            Some(tls) => serve_tls(stream, Arc::clone(tls), &for_threads),
+        })?;
+        Ok(Self { shared, served })
     }
 
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.served.port()
     }
 
     /// From now on this is the answer for this path, also to those who wait already.
@@ -98,8 +100,6 @@ impl Drop for KeyServer {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
         self.shared.changed.notify_all();
-        // Wakes the thread that accepts, so that it sees the order.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
 
@@ -125,20 +125,6 @@ impl Shared {
                 None => return Some(Answer::Status(404)),
             }
         }
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerConfig>>) {
-    for stream in listener.incoming().filter_map(io::Result::ok) {
-        if shared.lock().stopped {
-            return;
-        }
-        let (shared, tls) = (Arc::clone(shared), tls.cloned());
-        // A connection that breaks is the other side's business.
-        std::thread::spawn(move || match tls {
-            None => serve(stream, &shared),
-            Some(tls) => serve_tls(stream, tls, &shared),
-        });
     }
 }
 

@@ -16,6 +16,8 @@ pub mod listener;
 pub mod mongod;
 /// RabbitMQ in a directory of its own.
 pub mod rabbitmq;
+/// A port whose connections are served until it is dropped.
+mod served;
 /// The example service behind the gateway.
 pub mod user_service;
 

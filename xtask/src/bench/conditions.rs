@@ -1,3 +1,4 @@
+use std::fmt::Display;
 use std::path::Path;
 use std::process::Command;
 
@@ -32,8 +33,16 @@ impl Conditions {
         })
     }
 
+    /// Prints what came out of the command; in markdown with what it came out of.
+    pub(super) fn print(&self, report: &dyn Display, command: &str, markdown: bool) {
+        match markdown {
+            true => println!("{}\n{report}", self.describe(command)),
+            false => println!("\n{report}"),
+        }
+    }
+
     /// Half a sentence on each, and the command.
-    pub(super) fn describe(&self, command: &str) -> String {
+    fn describe(&self, command: &str) -> String {
         let Self { date, processor, load, beneath } = self;
         format!("Measured on {date} with `{command}`: {beneath}, {processor}, load average before {load}.\n")
     }

@@ -73,10 +73,7 @@ pub(crate) fn gateway(options: &Options) -> Result<(), Error> {
     };
     let command =
         if options.quick { "cargo xtask bench gateway --quick" } else { "cargo xtask bench gateway" };
-    match options.markdown {
-        true => println!("{}\n{report}", conditions.describe(command)),
-        false => println!("\n{report}"),
-    }
+    conditions.print(&report, command, options.markdown);
     Ok(())
 }
 

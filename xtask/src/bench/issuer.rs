@@ -104,9 +104,6 @@ pub(crate) fn issuer(options: &Options) -> Result<(), Error> {
         timing: timing::known_against_unknown(&world, scale, progress)?,
         events: events::events(&world, scale, progress)?,
     };
-    match options.markdown {
-        true => println!("{}\n{figures}", conditions.describe(command)),
-        false => println!("\n{figures}"),
-    }
+    conditions.print(&figures, command, options.markdown);
     Ok(())
 }

@@ -133,6 +133,20 @@ pub(super) fn in_turn(
     Ok(Comparison { name, series })
 }
 
+/// What half of all stayed below, and nearly all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Percentiles {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+}
+
+impl Percentiles {
+    pub(super) fn of(mut values: Vec<f64>) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        Self { p50: percentile(&values, 50), p99: percentile(&values, 99) }
+    }
+}
+
 pub(super) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted.get(sorted.len().saturating_sub(1) * percent / 100).copied().unwrap_or(f64::NAN)
 }

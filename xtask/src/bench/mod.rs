@@ -2,6 +2,8 @@
 //!
 //! Read [`gateway`], [`issuer`] or [`revocation`] first; each is a whole measurement on one screen.
 
+/// The time, and waiting for it.
+mod clock;
 /// Where and when it was measured.
 mod conditions;
 /// Who is measured: the listeners of the one Envoy, and its configuration.

@@ -21,11 +21,12 @@ use doorward_tests::progress::Progress;
 use doorward_tests::stack::{Plan, Stack};
 use doorward_tests::{random, tools};
 
-use self::crowd::{Crowd, now};
+use self::crowd::Crowd;
 use self::sessions::{Session, User};
 use super::Error;
+use super::clock::now;
 use super::conditions::Conditions;
-use super::measure::percentile;
+use super::measure::Percentiles;
 use super::table::{row, verdict, write_table};
 use crate::WasmToolchain;
 
@@ -72,10 +73,7 @@ pub(crate) fn revocation(options: &Options) -> Result<(), Error> {
         figures.push(measure(name, &stack, sessions)?);
     }
     let report = Report(figures);
-    match options.markdown {
-        true => println!("{}\n{report}", conditions.describe(command)),
-        false => println!("\n{report}"),
-    }
+    conditions.print(&report, command, options.markdown);
     Ok(())
 }
 
@@ -100,8 +98,9 @@ impl Options {
 /// What came out for one store.
 struct Figures {
     store: &'static str,
-    /// Milliseconds from the issuer's answer until no connection lets the token in any more, sorted.
-    times: Vec<f64>,
+    /// How many ended, and the milliseconds from the issuer's answer until no connection let the token in any more.
+    logouts: usize,
+    times: Percentiles,
     /// Requests that passed meanwhile, and questions that the gateway asked the issuer: for keys, and for dead tokens.
     served: u64,
     seconds: f64,
@@ -132,10 +131,8 @@ fn measure(store: &'static str, stack: &Stack, sessions: usize) -> Result<Figure
         Ok::<_, Error>((times?, served))
     })?;
     let (after, seconds) = (Asked::so_far(stack)?, begin.elapsed().as_secs_f64());
-    let mut times = times;
-    times.sort_unstable_by(f64::total_cmp);
     let asked = Asked { public: after.public - before.public, list: after.list - before.list };
-    Ok(Figures { store, times, served, seconds, asked })
+    Ok(Figures { store, logouts: times.len(), times: Percentiles::of(times), served, seconds, asked })
 }
 
 impl Asked {
@@ -163,11 +160,9 @@ impl Display for Report {
 
 impl Figures {
     fn rows(&self) -> [Vec<String>; 2] {
-        let Self { store, times, served, seconds, asked } = self;
-        let (p50, p99) = (percentile(times, 50), percentile(times, 99));
+        let Self { store, logouts, times: Percentiles { p50, p99 }, served, seconds, asked } = self;
         // Fewer than were meant to be where the machine is busy with something else.
         let rate = *served as f64 / seconds;
-        let logouts = times.len();
         [
             row(
                 &format!(
@@ -175,7 +170,7 @@ impl Figures {
                 ),
                 format!("median {p50:.0} ms, p99 {p99:.0} ms"),
                 "median below 250 ms, p99 below 1000 ms",
-                verdict(p50 < 250.0 && p99 < 1_000.0),
+                verdict(*p50 < 250.0 && *p99 < 1_000.0),
             ),
             row(
                 &format!("requests to the issuer for {served} requests served, {store}"),

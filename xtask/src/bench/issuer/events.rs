@@ -12,11 +12,11 @@ use doorward_tests::{tools, wait};
 
 use super::Scale;
 use super::logins::Rates;
-use super::people::{Person, email, now, wait_until};
-use super::refreshes::Percentiles;
+use super::people::{Person, email};
 use super::world::{CHEAP_COST, World};
 use crate::bench::Error;
-use crate::bench::measure::percentile;
+use crate::bench::clock::{now, wait_until};
+use crate::bench::measure::Percentiles;
 use crate::bench::tokens::joined;
 
 /// The way of events, from the write that causes them to a queue.
@@ -58,7 +58,7 @@ pub(super) fn events(world: &World, scale: Scale, progress: Progress) -> Result<
     broker.stop();
     until_events_are(&issuer, "unavailable")?;
     let registered = register(&issuer, number..2 * number)?;
-    let broker_down = percentiles(registered.iter().map(|one| one.took).collect());
+    let broker_down = Percentiles::of(registered.iter().map(|one| one.took).collect());
     drop(step);
 
     let _step = progress.step(&format!("measuring how {} events leave a full outbox", scale.events));
@@ -112,7 +112,7 @@ fn heard(
     };
     let delays: Option<Vec<_>> = registered.iter().map(delay).collect();
     let delays = delays.ok_or_else(|| Error::Unreadable("an event that was not heard".into()))?;
-    Ok((percentiles(delays), percentiles(registered.iter().map(|one| one.took).collect())))
+    Ok((Percentiles::of(delays), Percentiles::of(registered.iter().map(|one| one.took).collect())))
 }
 
 /// Users from a file, each of whom is an event.
@@ -150,9 +150,4 @@ fn until_events_are(issuer: &Issuer, state: &str) -> Result<(), Error> {
         (health["events"] == state).then_some(())
     };
     wait::until(SOON, same).ok_or_else(no_events)
-}
-
-fn percentiles(mut times: Vec<f64>) -> Percentiles {
-    times.sort_unstable_by(f64::total_cmp);
-    Percentiles { p50: percentile(&times, 50), p99: percentile(&times, 99) }
 }

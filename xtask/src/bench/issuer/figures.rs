@@ -2,9 +2,10 @@ use std::fmt::{self, Display};
 
 use super::events::Events;
 use super::logins::Rates;
-use super::refreshes::{Latency, PACE, Percentiles};
+use super::refreshes::{Latency, PACE};
 use super::sizes::{Memory, Starts};
 use super::timing::{COST, Comparison, Timing};
+use crate::bench::measure::Percentiles;
 use crate::bench::table::{row, verdict, write_table};
 
 /// What came out.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use doorward_tests::progress::Progress;
 
 use super::Scale;
-use super::people::{Person, gather, keep_busy, now, rate, wait_until};
+use super::people::{Person, gather, keep_busy, rate};
 use super::world::{USUAL_COST, World};
 use crate::bench::Error;
+use crate::bench::clock::{now, wait_until};
 use crate::bench::tokens::joined;
 
 /// How many a second, the median of each.

@@ -7,6 +7,7 @@ use doorward_tests::parts::Issuer;
 use serde_json::{Value, json};
 
 use super::super::Error;
+use super::super::clock::now;
 use super::super::tokens::joined;
 
 const PASSWORD: &str = "S3cureP@ss";
@@ -134,19 +135,6 @@ pub(super) fn rate(mut answered: Vec<Instant>) -> f64 {
         [first, .., last] => (answered.len() - 1) as f64 / (*last - *first).as_secs_f64(),
         _ => f64::NAN,
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "measuring time is what this is for")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "requests that come at fixed times, and turns that take a time"
-)]
-pub(super) fn wait_until(moment: Instant) {
-    thread::sleep(moment.saturating_duration_since(now()));
 }
 
 #[cfg(test)]

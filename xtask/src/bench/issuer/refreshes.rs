@@ -6,10 +6,11 @@ use doorward_tests::progress::Progress;
 
 use super::Scale;
 use super::logins::{Rates, busy_for, crowd, in_turns};
-use super::people::{Person, gather, keep_busy, now, wait_until};
+use super::people::{Person, gather, keep_busy};
 use super::world::{CHEAP_COST, USUAL_COST, World};
 use crate::bench::Error;
-use crate::bench::measure::percentile;
+use crate::bench::clock::{now, wait_until};
+use crate::bench::measure::Percentiles;
 use crate::bench::tokens::joined;
 
 /// Milliseconds from the moment at which a refresh was due to its answer.
@@ -17,12 +18,6 @@ use crate::bench::tokens::joined;
 pub(super) struct Latency {
     pub(super) idle: Percentiles,
     pub(super) saturated: Percentiles,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Percentiles {
-    pub(super) p50: f64,
-    pub(super) p99: f64,
 }
 
 /// Refreshes come at fixed times, this many a second.
@@ -87,7 +82,5 @@ fn paced(people: &mut [Person], number: usize) -> Result<Percentiles, Error> {
         let workers: Vec<_> = people.iter_mut().map(|person| scope.spawn(|| work(person))).collect();
         workers.into_iter().map(joined).collect()
     });
-    let mut times = times?.concat();
-    times.sort_unstable_by(f64::total_cmp);
-    Ok(Percentiles { p50: percentile(&times, 50), p99: percentile(&times, 99) })
+    Ok(Percentiles::of(times?.concat()))
 }

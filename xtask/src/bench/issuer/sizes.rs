@@ -12,9 +12,10 @@ use doorward_tests::wait;
 
 use super::Scale;
 use super::logins::median;
-use super::people::{gather, now};
+use super::people::gather;
 use super::world::{CHEAP_COST, World};
 use crate::bench::Error;
+use crate::bench::clock::now;
 use crate::bench::tokens::joined;
 
 /// Milliseconds from the start of the program to its first answer, on SQLite.

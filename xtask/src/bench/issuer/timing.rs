@@ -6,9 +6,10 @@ use doorward_tests::progress::Progress;
 
 use super::Scale;
 use super::logins::{crowd, median};
-use super::people::{Person, email, gather, keep_busy, now};
+use super::people::{Person, email, gather, keep_busy};
 use super::world::World;
 use crate::bench::Error;
+use crate::bench::clock::now;
 use crate::bench::tokens::joined;
 
 /// A sixteenth of the usual work: bcrypt's own unsteadiness would hide what else differs.

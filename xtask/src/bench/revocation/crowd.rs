@@ -1,11 +1,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use doorward_tests::http::raw::Connection;
 
 use super::sessions::{Session, User};
 use crate::bench::Error;
+use crate::bench::clock::{now, wait_until};
 use crate::bench::tokens::joined;
 
 /// Requests a second, over all connections, as long as answers come in time.
@@ -59,14 +60,4 @@ impl Crowd {
         }
         Ok(served)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "measuring time is what this is for")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "requests that come at fixed times")]
-pub(super) fn wait_until(moment: Instant) {
-    thread::sleep(moment.saturating_duration_since(now()));
 }

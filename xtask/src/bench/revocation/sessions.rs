@@ -5,8 +5,8 @@ use doorward_tests::http::raw::Connection;
 use doorward_tests::stack::Stack;
 use serde_json::{Value, json};
 
-use super::crowd::{now, wait_until};
 use crate::bench::Error;
+use crate::bench::clock::{now, wait_until};
 
 /// Connections on which a dead token is tried: enough that every worker has some.
 const DOORS: usize = 8;

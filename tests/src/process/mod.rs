@@ -12,5 +12,4 @@ pub mod running;
 pub mod supervisor;
 
 pub use guard::{Guard, Workdir};
-pub(crate) use running::without_own_settings;
-pub use running::{Launch, Running};
+pub use running::{Launch, Running, without_own_settings};

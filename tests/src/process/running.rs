@@ -86,7 +86,7 @@ impl Launch {
 }
 
 /// Keeps settings meant for this process from leaking into a part whose own settings begin alike.
-pub(crate) fn without_own_settings(command: &mut Command) {
+pub fn without_own_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"DOORWARD_") {
             command.env_remove(name);

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use doorward_tests::files;
 use doorward_tests::prepared::Prepared;
-use doorward_tests::process::Workdir;
+use doorward_tests::process::{Workdir, without_own_settings};
 use doorward_tests::stack::{Behind, Plan};
 use serde_json::Value;
 
@@ -184,10 +184,7 @@ fn shell(line: &str, variables: &[(&str, String)]) -> Output {
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
     // The reader has none of the tests' settings.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"DOORWARD_"))
-    {
-        command.env_remove(name);
-    }
+    without_own_settings(&mut command);
     command.args(["-c", &line]).env("PATH", path).envs(variables.iter().cloned());
     command.output().unwrap()
 }

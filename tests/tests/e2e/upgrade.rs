@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::alone;
-use crate::support::whole::{PASSWORD, text};
+use crate::support::whole::{DATABASE, PASSWORD, mongod, text};
 
 /// What the first version wrote: see the file `README.md` there.
 const FIXTURE: &str = "tests/fixtures/first-version";
@@ -37,19 +37,18 @@ fn what_the_first_version_left_in_sqlite_is_good() {
 #[test]
 fn what_the_first_version_left_in_mongodb_is_good() {
     let workdir = Workdir::new().unwrap();
-    let prepared = Prepared::from_env().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
+    let mongod = mongod(&workdir);
     for collection in ["users", "sessions", "roles", "keys"] {
-        let insert = doc! { "insert": collection, "documents": documents(collection), "$db": "doorward" };
+        let insert = doc! { "insert": collection, "documents": documents(collection), "$db": DATABASE };
         mongod.run(&insert).unwrap();
     }
     // An index that has another form by now would keep the new program from starting.
     for mut create in documents("indexes") {
-        create.insert("$db", "doorward");
+        create.insert("$db", DATABASE);
         mongod.run(&create).unwrap();
     }
     let master_key = fixture("master-key").trim().to_owned();
-    let store = Store::Mongodb { url: mongod.url("doorward"), master_key };
+    let store = Store::Mongodb { url: mongod.url(DATABASE), master_key };
     assert_good(workdir.path(), store, &left()["mongodb"]);
 }
 
@@ -187,9 +186,8 @@ impl TwoIssuers {
     fn start() -> Self {
         let prepared = Prepared::from_env().unwrap();
         let workdir = Workdir::new().unwrap();
-        let dir = workdir.sub("mongodb").unwrap();
-        let mongod = Mongod::start(&prepared.mongod, &dir, workdir.path().join("mongod.log")).unwrap();
-        let store = Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() };
+        let mongod = mongod(&workdir);
+        let store = Store::Mongodb { url: mongod.url(DATABASE), master_key: random::master_key() };
         let name = "https://auth.example.test";
         // Everybody comes from one address.
         let settings = [("token.issuer", name), ("limits.address", "1000000")];

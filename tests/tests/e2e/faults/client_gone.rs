@@ -4,14 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
+use doorward_tests::parts::Store;
 use doorward_tests::process::Workdir;
 use doorward_tests::{random, wait};
 use serde_json::{Value, json};
 
 use crate::support::alone::Alone;
-use crate::support::whole::{PASSWORD, text};
+use crate::support::whole::{DATABASE, PASSWORD, mongod, text};
 
 const NEW_PASSWORD: &str = "n3wer-P@ssword!";
 
@@ -29,10 +28,9 @@ fn a_client_that_hangs_up_leaves_nothing_half_done_on_sqlite() {
 
 #[test]
 fn a_client_that_hangs_up_leaves_nothing_half_done_on_mongodb() {
-    let prepared = Prepared::from_env().unwrap();
     let workdir = Workdir::new().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
-    let store = Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() };
+    let mongod = mongod(&workdir);
+    let store = Store::Mongodb { url: mongod.url(DATABASE), master_key: random::master_key() };
     hang_up_everywhere(&Alone::start_on(store, &[]));
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bson::doc;
 use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
 use doorward_tests::process::Workdir;
 use doorward_tests::{random, wait};
 use nix::sys::signal::Signal;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::alone::Alone;
 use crate::support::crowd::{Crowd, assert_unavailable};
 use crate::support::timed::timed;
-use crate::support::whole::{PASSWORD, text};
+use crate::support::whole::{DATABASE, PASSWORD, mongod as start, text};
 
 #[test]
 fn mongodb_killed_and_started_again() {
@@ -71,13 +70,8 @@ fn a_primary_that_steps_down_in_the_middle_of_writes() {
     alone.assert_calm();
 }
 
-fn start(workdir: &Workdir) -> Mongod {
-    let binary = Prepared::from_env().unwrap().mongod;
-    Mongod::start(&binary, workdir.path(), workdir.path().join("mongod.log")).unwrap()
-}
-
 fn on(mongod: &Mongod) -> Alone {
-    Alone::start_on(Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() }, &[])
+    Alone::start_on(Store::Mongodb { url: mongod.url(DATABASE), master_key: random::master_key() }, &[])
 }
 
 /// Every route that needs the store, and soon. A logout that MongoDB has heard of before it hung may happen once it goes

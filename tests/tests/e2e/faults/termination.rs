@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use doorward_tests::http::Client;
-use doorward_tests::parts::{Mongod, Store};
-use doorward_tests::prepared::Prepared;
+use doorward_tests::parts::Store;
 use doorward_tests::process::Workdir;
 use doorward_tests::random;
 use nix::sys::signal::Signal;
 
 use crate::support::alone::{self, Alone};
 use crate::support::crowd::Crowd;
+use crate::support::whole::{DATABASE, mongod};
 
 #[test]
 fn sigterm_under_load_loses_nothing_on_sqlite() {
@@ -19,10 +19,9 @@ fn sigterm_under_load_loses_nothing_on_sqlite() {
 
 #[test]
 fn sigterm_under_load_loses_nothing_on_mongodb() {
-    let prepared = Prepared::from_env().unwrap();
     let workdir = Workdir::new().unwrap();
-    let mongod = Mongod::start(&prepared.mongod, workdir.path(), workdir.path().join("mongod.log")).unwrap();
-    loses_nothing(Store::Mongodb { url: mongod.url("doorward"), master_key: random::master_key() });
+    let mongod = mongod(&workdir);
+    loses_nothing(Store::Mongodb { url: mongod.url(DATABASE), master_key: random::master_key() });
 }
 
 fn loses_nothing(store: Store) {

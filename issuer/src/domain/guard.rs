@@ -143,8 +143,7 @@ impl Guard {
     /// # Errors
     /// When the store cannot do it.
     pub async fn unlock(&self, user: &User, report: &Report) -> Result<(), StoreError> {
-        let report = report.clone().tell(Event::UserUnlocked);
-        self.attempts.unlock(&self.accounts(user), user.id, &report).await
+        self.forgive(user, &report.clone().tell(Event::UserUnlocked)).await
     }
 
     /// The same for a user who has proven by other means who he is. Says nothing: what proved it is told already.

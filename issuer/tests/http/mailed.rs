@@ -172,13 +172,7 @@ fn the_store_holds_no_token_that_could_be_used() {
 
 #[test]
 fn mails_wait_for_a_server_that_is_down() {
-    let port = {
-        let gone = Smtp::start().unwrap();
-        gone.port()
-    };
-    let issuer = mailing(port, &[]);
-    issuer.register(EMAIL);
-    eventually("an attempt", || (tried(&issuer, "no_server") > 0).then_some(()));
+    let (port, issuer) = with_a_mail_for_nobody();
     let smtp = eventually("the port", || Smtp::start_again(port).ok());
     smtp.mail_to(EMAIL, 0).unwrap();
     eventually("the mail to be gone", || (waiting(&issuer) == 0).then_some(()));
@@ -243,6 +237,15 @@ fn a_slow_server_keeps_nobody_waiting() {
 
 #[test]
 fn a_link_that_has_expired_on_its_way_is_not_sent() {
+    let (port, issuer) = with_a_mail_for_nobody();
+    issuer.clock.advance(std::time::Duration::from_hours(25));
+    let smtp = eventually("the port", || Smtp::start_again(port).ok());
+    eventually("the mail to be gone", || (waiting(&issuer) == 0).then_some(()));
+    assert_eq!((smtp.offered(), tried(&issuer, "expired")), (0, 1));
+}
+
+/// An issuer that has tried to send a mail to a server that is down, and the port where that was.
+fn with_a_mail_for_nobody() -> (u16, Issuer) {
     let port = {
         let gone = Smtp::start().unwrap();
         gone.port()
@@ -250,10 +253,7 @@ fn a_link_that_has_expired_on_its_way_is_not_sent() {
     let issuer = mailing(port, &[]);
     issuer.register(EMAIL);
     eventually("an attempt", || (tried(&issuer, "no_server") > 0).then_some(()));
-    issuer.clock.advance(std::time::Duration::from_hours(25));
-    let smtp = eventually("the port", || Smtp::start_again(port).ok());
-    eventually("the mail to be gone", || (waiting(&issuer) == 0).then_some(()));
-    assert_eq!((smtp.offered(), tried(&issuer, "expired")), (0, 1));
+    (port, issuer)
 }
 
 fn confirm(issuer: &Issuer, token: &str, password: &str) -> Answer {

@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::domain::keys::KeyKind;
-use crate::domain::keys::RingChange;
-use crate::domain::keys::SealedRing;
+use crate::domain::keys::{KeyKind, RingChange, SealedRing};
 
 /// The sealed key ring.
 #[async_trait]

@@ -3,22 +3,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::Changed;
-use super::StoreError;
-use super::WriteUserError;
+use super::{Changed, StoreError, WriteUserError};
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
-use crate::domain::one_time::FoundToken;
-use crate::domain::one_time::Purpose;
-use crate::domain::one_time::TokenOwner;
-use crate::domain::outbox::Channel;
-use crate::domain::outbox::Claim;
-use crate::domain::outbox::Claimed;
-use crate::domain::outbox::OutboxEntry;
-use crate::domain::outbox::OutboxStatus;
-use crate::domain::outbox::Replay;
-use crate::domain::outbox::Troubled;
+use crate::domain::one_time::{FoundToken, Purpose, TokenOwner};
 use crate::domain::outbox::fate::Fate;
+use crate::domain::outbox::{Channel, Claim, Claimed, OutboxEntry, OutboxStatus, Replay, Troubled};
 use crate::domain::revocation::RevocationPage;
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserChange;
@@ -103,7 +93,7 @@ pub trait Letters: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<FoundToken>, StoreError>;
 
-    /// Uses the token up and [changes](Users::change) its owner, who must still be in its epoch: both or neither, in one
+    /// Uses the token up and [changes](super::Users::change) its owner, who must still be in its epoch: both or neither, in one
     /// transaction. Of many attempts with one token, on any number of replicas, one happens.
     ///
     /// # Errors

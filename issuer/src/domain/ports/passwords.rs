@@ -3,10 +3,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::password::Password;
-use crate::domain::password::PasswordHash;
-use crate::domain::policy::PasswordChoice;
-use crate::domain::policy::PasswordRefusal;
+use crate::domain::password::{Password, PasswordHash};
+use crate::domain::policy::{PasswordChoice, PasswordRefusal};
 
 /// Judges, hashes and checks passwords where it cannot starve anything else.
 ///

@@ -1,13 +1,11 @@
 use async_trait::async_trait;
 
-use super::Changed;
-use super::StoreError;
+use super::{Changed, StoreError};
 use crate::domain::audit::AuditEntry;
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::page::Place;
-use crate::domain::role::Role;
-use crate::domain::role::RoleName;
+use crate::domain::role::{Role, RoleName};
 
 /// Roles and their permissions.
 #[async_trait]

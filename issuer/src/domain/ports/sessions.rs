@@ -3,8 +3,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::domain::event::Report;
-use crate::domain::ids::SessionId;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::page::Place;
 use crate::domain::session::Session;
 

@@ -2,14 +2,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::ids::SessionId;
-use crate::domain::one_time::MintedOneTimeToken;
-use crate::domain::one_time::Purpose;
-use crate::domain::token::AccessClaims;
-use crate::domain::token::AuthenticRefreshToken;
-use crate::domain::token::ForgedRefreshToken;
-use crate::domain::token::MintedRefreshToken;
-use crate::domain::token::TokenFingerprint;
-use crate::domain::token::TokenRefusal;
+use crate::domain::one_time::{MintedOneTimeToken, Purpose};
+use crate::domain::token::{
+    AccessClaims, AuthenticRefreshToken, ForgedRefreshToken, MintedRefreshToken, TokenFingerprint,
+    TokenRefusal,
+};
 
 /// Signs access tokens and knows its own.
 #[async_trait]

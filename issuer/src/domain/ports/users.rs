@@ -5,10 +5,7 @@ use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
-use crate::domain::user::Account;
-use crate::domain::user::User;
-use crate::domain::user::UserChange;
-use crate::domain::user::UserQuery;
+use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
 
 /// Users and their password hashes.
@@ -76,7 +73,7 @@ pub trait Users: Send + Sync {
 
     /// Changes a user who is still in `epoch`, and moves `updated_at`. What the change cuts off
     /// ([`UserChange::cuts`]) is cut off in the same transaction: the epoch rises by one and the tokens of older epochs
-    /// are revoked; and if sessions end, all of them do. Together with [`Sessions::open`] this means that
+    /// are revoked; and if sessions end, all of them do. Together with [`Sessions::open`](super::Sessions::open) this means that
     /// no session that the old password opened, or was about to open, is left.
     ///
     /// # Errors

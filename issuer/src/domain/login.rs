@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::alert::{Alert, Hours};
 use super::clock::{Clock, Random};
 use super::context::RequestContext;
+use super::evenly::evenly;
 use super::event::{Event, Report};
 use super::grant::{Grant, GrantError};
 use super::guard::{Attempt, Guard, GuardError};
@@ -154,7 +155,7 @@ impl Login {
                 self.open(account, rehash, &checked.attempt, context).await
             }
             Outcome::Failed { user, failure } => {
-                self.fail(user, failure, &checked.attempt, context).await?;
+                evenly(self.fail(user, failure, &checked.attempt, context)).await?;
                 Err(LoginError::InvalidCredentials)
             }
         }

@@ -15,6 +15,8 @@ pub mod clock;
 pub mod context;
 /// A canonical e-mail address.
 pub mod email;
+/// Answers whose time tells nothing.
+mod evenly;
 /// What happened, as the rest of the system hears of it.
 pub mod event;
 /// From the names of roles to roles that there are.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::clock::{Random, later, random_uuid};
 use super::context::RequestContext;
 use super::email::Email;
+use super::evenly::evenly;
 use super::event::{Event, Report};
 use super::guard::{Guard, GuardError};
 use super::mail::{Mail, Message};
@@ -31,11 +32,22 @@ pub struct Post {
 
 impl Post {
     /// Posts a link to whoever has the address that somebody `typed`, if he `wants` one. Whether anybody has it cannot be
-    /// told from outside: the work is the same, and so is what is written.
+    /// told from outside: the work is the same, so is what is written, and it takes the same time.
     ///
     /// # Errors
     /// When the store cannot do it.
     pub async fn send_link(
+        &self,
+        purpose: Purpose,
+        typed: &str,
+        wants: fn(&User) -> bool,
+        now: Timestamp,
+        context: &RequestContext,
+    ) -> Result<(), StoreError> {
+        evenly(self.send(purpose, typed, wants, now, context)).await
+    }
+
+    async fn send(
         &self,
         purpose: Purpose,
         typed: &str,

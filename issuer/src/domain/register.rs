@@ -5,6 +5,7 @@ use super::audit::AuditEntry;
 use super::clock::{Clock, Random, random_uuid};
 use super::context::RequestContext;
 use super::email::Email;
+use super::evenly::evenly;
 use super::event::{Event, Report};
 use super::existing_roles::{ExistingError, existing};
 use super::field::{FieldError, noted};
@@ -128,7 +129,9 @@ impl Register {
     /// See [`RegisterError`]; then there is no new account. After [`RegisterError::Store`] there may be one: trying
     /// again tells.
     pub async fn add(&self, new: NewUser, context: &RequestContext) -> Result<User, RegisterError> {
-        self.add_telling(new, context, |_, report| report).await
+        let hide_taken = new.hide_taken;
+        let add = self.add_telling(new, context, |_, report| report);
+        if hide_taken { evenly(add).await } else { add.await }
     }
 
     /// The same for the operator at the command line: that is kept on record.

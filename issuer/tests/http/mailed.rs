@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -146,6 +147,26 @@ fn where_addresses_are_confirmed_a_stranger_learns_nothing() {
     let token = smtp.mail_to(EMAIL, 0).unwrap().token().unwrap();
     assert_eq!(issuer.post("/auth/verify-email", &json!({"token": token})).status, 204);
     issuer.login(EMAIL);
+}
+
+#[test]
+fn what_must_not_tell_takes_even_time() {
+    const STEP: Duration = Duration::from_millis(50);
+    let smtp = Smtp::start().unwrap();
+    let issuer = mailing(smtp.port(), &[("registration.confirm_email", "true")]);
+    issuer.register(EMAIL);
+    let ask = |path: &str, email: &str, status: u16| {
+        let since = Instant::now();
+        let answer = issuer.post(path, &json!({"email": email, "password": NEW_PASSWORD}));
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        assert!(since.elapsed() >= STEP, "{path} for {email} took {:?}", since.elapsed());
+    };
+    for email in [EMAIL, "nobody@example.test"] {
+        ask("/auth/login", email, 401);
+        ask("/auth/password-reset", email, 202);
+        ask("/auth/verify-email/resend", email, 202);
+        ask("/auth/register", email, 201);
+    }
 }
 
 #[test]

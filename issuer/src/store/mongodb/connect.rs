@@ -48,7 +48,7 @@ pub struct MongoStore {
     place: Arc<Mutex<()>>,
     /// Held by the one attempt of this process that is being counted.
     pub(super) counting: Arc<Mutex<()>>,
-    database: Database,
+    pub(super) database: Database,
 }
 
 const DEFAULT_DATABASE: &str = "doorward";

@@ -5,14 +5,13 @@ use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
 use super::connect::{MongoStore, bounded};
-use super::outbox::{append_if_there, waiting_of};
+use super::outbox::append_if_there;
 use super::page::{behind, newest_first};
 use super::sessions::time;
 use super::users::{bson_id, domain_id};
 use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::login_history::{Acquaintance, LoginEntry, LoginFailure};
-use crate::domain::outbox::Channel;
 use crate::domain::page::Place;
 use crate::domain::ports::{LoginHistory, StoreError};
 use crate::store::record::{moment, parsed, wanted};
@@ -75,7 +74,7 @@ impl LoginHistory for MongoStore {
     }
 }
 
-/// For an unknown user the same steps are taken, and find nobody.
+/// For an unknown user the same steps are taken, and find nobody; only what is told to others of nobody is not written.
 async fn failed(
     transaction: &mut ClientSession,
     store: &MongoStore,
@@ -87,9 +86,6 @@ async fn failed(
         && let Some(entry) = &report.login
     {
         insert(transaction, store, None, entry).await?;
-        // Of nobody nothing is told; looking takes about as long as telling, however much the outbox holds.
-        let nobody = waiting_of(Channel::Events, somebody);
-        store.outbox.find_one(nobody).session(transaction).await?;
     }
     Ok(())
 }

@@ -169,13 +169,6 @@ fn time(at: Timestamp) -> DateTime {
     DateTime::from_millis(at.as_millisecond())
 }
 
-/// What waits in a channel and is about that user, found by an index.
-pub(super) fn waiting_of(channel: Channel, user: UserId) -> Document {
-    let mut waiting = waiting_in(channel);
-    waiting.insert("user", bson_id(user.uuid()));
-    waiting
-}
-
 /// What waits in a channel.
 fn waiting_in(channel: Channel) -> Document {
     doc! { "channel": channel.as_str(), "state": EntryState::Waiting.as_str() }

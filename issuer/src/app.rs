@@ -163,7 +163,6 @@ impl App {
 
         let policy = password_policy(&config.password);
         let grant = Arc::new(Grant {
-            roles: stores.roles.clone(),
             access_tokens: signer.clone(),
             access_lifetime: config.token.access_ttl,
             random: random.clone(),
@@ -204,7 +203,6 @@ impl App {
             random: random.clone(),
         });
         let refresh = Arc::new(Refresh {
-            users: stores.users.clone(),
             sessions: stores.sessions.clone(),
             refresh_tokens: refresh_tokens.clone(),
             grant,
@@ -251,8 +249,6 @@ impl App {
         let history = Arc::new(ReadHistory { history: stores.history, users: stores.users.clone() });
         let authenticate = Arc::new(Authenticate {
             access_tokens: signer.clone(),
-            users: stores.users,
-            roles: stores.roles,
             sessions: stores.sessions,
             clock: clock.clone(),
         });

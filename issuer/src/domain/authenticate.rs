@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::clock::Clock;
-use super::ports::{AccessTokens, Roles, Sessions, StoreError, Users};
-use super::role::{Permissions, permissions_of};
+use super::ports::{AccessTokens, Sessions, StoreError};
+use super::role::Permissions;
+use super::session::Standing;
 use super::token::{AccessClaims, TokenRefusal};
 use super::user::{User, UserStatus};
 
@@ -10,11 +11,7 @@ use super::user::{User, UserStatus};
 pub struct Authenticate {
     /// Knows its own tokens.
     pub access_tokens: Arc<dyn AccessTokens>,
-    /// Who there is.
-    pub users: Arc<dyn Users>,
-    /// What they may do.
-    pub roles: Arc<dyn Roles>,
-    /// Which sessions are open.
+    /// Which sessions are open, and who stands behind them.
     pub sessions: Arc<dyn Sessions>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -53,15 +50,16 @@ impl Authenticate {
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller, AuthError> {
         let now = self.clock.now();
         let claims = self.access_tokens.verify(bearer, now).await?;
-        let session = self.sessions.by_id(claims.session).await?;
-        if !session.is_some_and(|session| session.user == claims.subject && session.is_open(now)) {
+        let standing = self.sessions.standing(claims.session).await?;
+        let Some(Standing { session, user: Some(user), permissions }) = standing else {
+            return Err(AuthError::Revoked);
+        };
+        if session.user != claims.subject || !session.is_open(now) {
             return Err(AuthError::Revoked);
         }
-        let user = self.users.by_id(claims.subject).await?.ok_or(AuthError::Revoked)?;
         if user.status != UserStatus::Active || claims.epoch < user.epoch {
             return Err(AuthError::Revoked);
         }
-        let permissions = permissions_of(&self.roles.named(&user.roles).await?);
         Ok(Caller { user, permissions, claims })
     }
 }

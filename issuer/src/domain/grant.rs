@@ -4,16 +4,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::clock::{Random, random_uuid};
-use super::ports::{AccessTokens, Roles, SignError, StoreError};
-use super::role::permissions_of;
+use super::ports::{AccessTokens, SignError};
+use super::role::Permissions;
 use super::session::Session;
 use super::token::{AccessClaims, RefreshToken, Tokens};
 use super::user::User;
 
 /// Makes the pair of tokens that a login and a refresh answer with.
 pub struct Grant {
-    /// What users may do.
-    pub roles: Arc<dyn Roles>,
     /// Signs the access token.
     pub access_tokens: Arc<dyn AccessTokens>,
     /// How long an access token is good.
@@ -22,30 +20,18 @@ pub struct Grant {
     pub random: Arc<dyn Random>,
 }
 
-/// Why there are no tokens.
-#[derive(Debug, thiserror::Error)]
-pub enum GrantError {
-    /// The store could not say what the user may do.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The access token could not be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-}
-
 impl Grant {
     /// Tokens for `user`, as he is now, in `session`. The access token does not outlive the session's whole life.
     ///
     /// # Errors
-    /// See [`GrantError`]. Nothing is written either way.
-    pub async fn tokens(
+    /// When the access token cannot be signed.
+    pub fn tokens(
         &self,
-        user: &User,
+        (user, permissions): (&User, Permissions),
         session: &Session,
         refresh_token: RefreshToken,
         now: Timestamp,
-    ) -> Result<Tokens, GrantError> {
-        let permissions = permissions_of(&self.roles.named(&user.roles).await?);
+    ) -> Result<Tokens, SignError> {
         let expires_in = self.access_lifetime.min(until(session.ends_at, now));
         let id = random_uuid(&*self.random);
         let proof = (session.id, session.created_at);

@@ -6,7 +6,7 @@ use super::clock::{Clock, Random};
 use super::context::RequestContext;
 use super::evenly::evenly;
 use super::event::{Event, Report};
-use super::grant::{Grant, GrantError};
+use super::grant::Grant;
 use super::guard::{Attempt, Guard, GuardError};
 use super::ids::SessionId;
 use super::login_history::{Acquaintance, LoginEntry, LoginFailure};
@@ -15,6 +15,7 @@ use super::ports::{
     HashError, LoginHistory, Opened, PasswordHasher, RefreshTokens, Sessions, SignError, StoreError, Users,
     Verdict,
 };
+use super::role::Permissions;
 use super::session::{Session, SessionLimits};
 use super::token::Tokens;
 use super::user::{Account, User, UserStatus};
@@ -67,7 +68,7 @@ pub struct Checked {
 
 enum Outcome {
     /// It is he.
-    Proven { account: Account, rehash: Option<PasswordHash> },
+    Proven { account: Account, permissions: Permissions, rehash: Option<PasswordHash> },
     /// It is not, or there is no such user.
     Failed { user: Option<User>, failure: LoginFailure },
 }
@@ -115,11 +116,11 @@ impl Login {
     ) -> Result<Checked, LoginError> {
         self.hasher.room(context.address)?;
         let attempt = self.guard.admit(request.name.as_ref(), &request.typed, context).await?;
-        let account = match request.name {
-            Some(name) => self.users.by_login(&name).await?,
+        let known = match request.name {
+            Some(name) => self.users.with_permissions(&name).await?,
             None => None,
         };
-        let stored = account.as_ref().map(|account| account.password.clone());
+        let stored = known.as_ref().map(|(account, _)| account.password.clone());
         let verdict = match self.hasher.verify(request.password, stored, context.address).await {
             Err(error @ HashError::Overloaded { .. }) => {
                 self.guard.give_back(&attempt).await?;
@@ -128,17 +129,21 @@ impl Login {
             verdict => verdict?,
         };
         let failed = |user, failure| Outcome::Failed { user, failure };
-        let outcome = match (account, verdict) {
+        let outcome = match (known, verdict) {
             (None, _) => failed(None, LoginFailure::UnknownAccount),
-            (Some(account), Verdict::Mismatch) => failed(Some(account.user), LoginFailure::WrongPassword),
+            (Some((account, _)), Verdict::Mismatch) => {
+                failed(Some(account.user), LoginFailure::WrongPassword)
+            }
             // Only now, so that a closed account is no faster than an open one.
-            (Some(account), _) if account.user.status != UserStatus::Active => {
+            (Some((account, _)), _) if account.user.status != UserStatus::Active => {
                 failed(Some(account.user), LoginFailure::Suspended)
             }
-            (Some(account), _) if self.require_verified_email && !account.user.email_verified => {
+            (Some((account, _)), _) if self.require_verified_email && !account.user.email_verified => {
                 failed(Some(account.user), LoginFailure::UnverifiedEmail)
             }
-            (Some(account), Verdict::Match { rehash }) => Outcome::Proven { account, rehash },
+            (Some((account, permissions)), Verdict::Match { rehash }) => {
+                Outcome::Proven { account, permissions, rehash }
+            }
         };
         Ok(Checked { attempt, outcome })
     }
@@ -151,8 +156,8 @@ impl Login {
     /// nobody has.
     pub async fn finish(&self, checked: Checked, context: &RequestContext) -> Result<Tokens, LoginError> {
         match checked.outcome {
-            Outcome::Proven { account, rehash } => {
-                self.open(account, rehash, &checked.attempt, context).await
+            Outcome::Proven { account, permissions, rehash } => {
+                self.open((account, permissions), rehash, &checked.attempt, context).await
             }
             Outcome::Failed { user, failure } => {
                 evenly(self.fail(user, failure, &checked.attempt, context)).await?;
@@ -183,7 +188,7 @@ impl Login {
     /// Opens a session, and renews a hash of yesterday.
     async fn open(
         &self,
-        Account { user, password }: Account,
+        (Account { user, password }, permissions): (Account, Permissions),
         rehash: Option<PasswordHash>,
         attempt: &Attempt,
         context: &RequestContext,
@@ -199,7 +204,7 @@ impl Login {
         let owner = (user.id, user.epoch);
         let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
         // Signed first: a session whose tokens nobody got would be a loose end.
-        let tokens = self.grant.tokens(&user, &session, refresh.token, now).await?;
+        let tokens = self.grant.tokens((&user, permissions), &session, refresh.token, now)?;
         let report = self.report(&session, attempt, context).await?;
         match self.sessions.open(&session, &report).await? {
             Opened::Superseded => Err(LoginError::InvalidCredentials),
@@ -240,15 +245,6 @@ impl From<GuardError> for LoginError {
         match error {
             GuardError::TooMany { retry_after } => Self::TooManyAttempts { retry_after },
             GuardError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
-impl From<GrantError> for LoginError {
-    fn from(error: GrantError) -> Self {
-        match error {
-            GrantError::Store(error) => Self::Store(error),
-            GrantError::Sign(error) => Self::Sign(error),
         }
     }
 }

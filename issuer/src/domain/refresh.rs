@@ -5,10 +5,11 @@ use super::alert::Alert;
 use super::clock::Clock;
 use super::context::RequestContext;
 use super::event::{Event, Report};
-use super::grant::{Grant, GrantError};
+use super::grant::Grant;
 use super::ids::{SessionId, UserId};
-use super::ports::{Exchanged, RefreshTokens, Sessions, SignError, StoreError, Users};
-use super::session::Session;
+use super::ports::{Exchanged, RefreshTokens, Sessions, SignError, StoreError};
+use super::role::Permissions;
+use super::session::Standing;
 use super::token::{AuthenticRefreshToken, ForgedRefreshToken, Tokens};
 use super::user::{User, UserStatus};
 
@@ -19,8 +20,6 @@ use self::family::{Judgement, judge};
 
 /// Exchanges refresh tokens, each for its one child.
 pub struct Refresh {
-    /// Who there is.
-    pub users: Arc<dyn Users>,
     /// Where families are kept.
     pub sessions: Arc<dyn Sessions>,
     /// Knows tokens and computes their children.
@@ -119,28 +118,29 @@ impl Refresh {
         context: &RequestContext,
     ) -> Result<Option<Tokens>, RefreshError> {
         let now = self.clock.now();
-        let session = self.sessions.by_id(token.session).await?.ok_or(RefreshRefusal::Ended)?;
+        let standing = self.sessions.standing(token.session).await?.ok_or(RefreshRefusal::Ended)?;
+        let session = &standing.session;
         let issued = self.refresh_tokens.child_with(token, session.refresh_fingerprint);
-        match judge(&session, token.fingerprint, issued, now) {
+        match judge(session, token.fingerprint, issued, now) {
             Judgement::Exchange => {
-                let user = self.owner(&session, context).await?;
+                let owner = self.owner(&standing, context).await?;
                 let child = self.refresh_tokens.child(token);
                 let next = session.exchanged(child.fingerprint, self.idle, now);
                 // Signed first, as in a login: then there is nothing that could fail after the write.
-                let tokens = self.grant.tokens(&user, &next, child.token, now).await?;
-                match self.sessions.exchange(&session, &next).await? {
+                let tokens = self.grant.tokens(owner, &next, child.token, now)?;
+                match self.sessions.exchange(session, &next).await? {
                     Exchanged::Yes => Ok(Some(tokens)),
                     Exchanged::Lost => Ok(None),
                 }
             }
             Judgement::Repeat(child) => {
-                let user = self.owner(&session, context).await?;
+                let owner = self.owner(&standing, context).await?;
                 // No write proves here that the family still is what was judged. Had a change of password ended it before
                 // the user was read, this token would carry the new epoch, and outlive its session at the gateway.
-                if self.sessions.by_id(session.id).await?.as_ref() != Some(&session) {
+                if self.sessions.by_id(session.id).await?.as_ref() != Some(session) {
                     return Ok(None);
                 }
-                Ok(Some(self.grant.tokens(&user, &session, child.token, now).await?))
+                Ok(Some(self.grant.tokens(owner, session, child.token, now)?))
             }
             Judgement::Reuse => {
                 // Which of the two is the thief nobody can tell; both have to log in again.
@@ -153,11 +153,15 @@ impl Refresh {
     }
 
     /// The user as he is now: his roles, address and epoch may have changed since the last time.
-    async fn owner(&self, session: &Session, context: &RequestContext) -> Result<User, RefreshError> {
-        match self.users.by_id(session.user).await? {
-            Some(user) if user.status == UserStatus::Active => Ok(user),
+    async fn owner<'a>(
+        &self,
+        standing: &'a Standing,
+        context: &RequestContext,
+    ) -> Result<(&'a User, Permissions), RefreshError> {
+        match &standing.user {
+            Some(user) if user.status == UserStatus::Active => Ok((user, standing.permissions.clone())),
             _ => {
-                self.sessions.end(session.id, &Report::new(self.clock.now(), context)).await?;
+                self.sessions.end(standing.session.id, &Report::new(self.clock.now(), context)).await?;
                 Err(RefreshRefusal::AccountClosed.into())
             }
         }
@@ -167,14 +171,5 @@ impl Refresh {
 impl From<ForgedRefreshToken> for RefreshError {
     fn from(_: ForgedRefreshToken) -> Self {
         Self::Refused(RefreshRefusal::Forged)
-    }
-}
-
-impl From<GrantError> for RefreshError {
-    fn from(error: GrantError) -> Self {
-        match error {
-            GrantError::Store(error) => Self::Store(error),
-            GrantError::Sign(error) => Self::Sign(error),
-        }
     }
 }

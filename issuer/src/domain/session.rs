@@ -8,7 +8,9 @@ use super::clock::later;
 use super::context::RequestContext;
 use super::ids::{SessionId, UserId};
 use super::page::Place;
+use super::role::Permissions;
 use super::token::TokenFingerprint;
+use super::user::User;
 
 /// One login, and the family of refresh tokens that descends from it. A session that has ended is not stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +37,17 @@ pub struct Session {
     pub address: Option<IpAddr>,
     /// What the client said it was; cut to [`MAX_USER_AGENT`](super::context::MAX_USER_AGENT) characters.
     pub user_agent: Option<String>,
+}
+
+/// A session that has not been ended, and who stands behind it now.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The session; it may have run out.
+    pub session: Session,
+    /// Whose it is; none if he was deleted.
+    pub user: Option<User>,
+    /// What his roles let him do.
+    pub permissions: Permissions,
 }
 
 /// How long sessions live.

@@ -25,8 +25,8 @@ use crate::domain::ports::{
     RingChanged, Roles, Sessions, StoreError, StoreHealth, Users, WriteRoleError, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
-use crate::domain::role::{Role, RoleName};
-use crate::domain::session::Session;
+use crate::domain::role::{Permissions, Role, RoleName};
+use crate::domain::session::{Session, Standing};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
@@ -110,6 +110,7 @@ pass_on!("users" as Users {
     fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
     fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
+    fn with_permissions(&self, login: &LoginName) -> Result<Option<(Account, Permissions)>, StoreError>;
     fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError>;
     fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
     fn change(&self, id: UserId, epoch: u64, change: &UserChange, report: &Report)
@@ -134,6 +135,7 @@ pass_on!("audit" as Audit {
 pass_on!("sessions" as Sessions {
     fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError>;
     fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError>;
     fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError>;
     fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError>;
     fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError>;

@@ -150,6 +150,7 @@ fn where_addresses_are_confirmed_a_stranger_learns_nothing() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what this is about")]
 fn what_must_not_tell_takes_even_time() {
     const STEP: Duration = Duration::from_millis(50);
     let smtp = Smtp::start().unwrap();

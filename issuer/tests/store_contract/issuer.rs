@@ -111,7 +111,6 @@ impl Issuer {
             Arc::new(BcryptHasher::new(pool, ring.clone(), cost, random.clone()));
         let refresh_tokens = Arc::new(RefreshMint::new(ring.clone(), random.clone()));
         let grant = Arc::new(Grant {
-            roles: store.clone(),
             access_tokens: signer.clone(),
             access_lifetime: ACCESS,
             random: random.clone(),
@@ -158,7 +157,6 @@ impl Issuer {
             random,
         };
         let refresh = Refresh {
-            users: store.clone(),
             sessions: store.clone(),
             refresh_tokens: refresh_tokens.clone(),
             grant,
@@ -189,13 +187,8 @@ impl Issuer {
             clock: clock.clone(),
         };
         let verify_email = VerifyEmail { letters: store.clone(), tokens, post, clock: clock.clone() };
-        let authenticate = Authenticate {
-            access_tokens: signer.clone(),
-            users: store.clone(),
-            roles: store.clone(),
-            sessions: store.clone(),
-            clock: clock.clone(),
-        };
+        let authenticate =
+            Authenticate { access_tokens: signer.clone(), sessions: store.clone(), clock: clock.clone() };
         Self {
             register,
             login,

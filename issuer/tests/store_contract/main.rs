@@ -78,6 +78,7 @@ contract! {
     passwords::the_current_password_has_to_be_right,
     passwords::the_new_password_has_to_be_good,
     sessions::an_open_session_is_found_as_it_was,
+    sessions::who_stands_behind_a_session_is_told_with_it,
     sessions::a_change_of_the_user_wins,
     sessions::one_user_can_log_in_many_times_at_once,
     sessions::an_exchange_moves_the_session_on_and_nothing_else,

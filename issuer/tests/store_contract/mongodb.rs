@@ -82,7 +82,10 @@ async fn a_failed_login_scans_no_collection() {
     }
     let seen = async |plan: Document| {
         let profile = database.collection::<Document>("system.profile");
-        profile.count_documents(doc! { "ns": { "$regex": "(logins|outbox|users)$" }, "$and": [plan] }).await.unwrap()
+        profile
+            .count_documents(doc! { "ns": { "$regex": "(logins|outbox|users)$" }, "$and": [plan] })
+            .await
+            .unwrap()
     };
     assert!(seen(doc! {}).await >= 5, "two are looked for and written down, one is told");
     assert_eq!(seen(doc! { "planSummary": "COLLSCAN" }).await, 0);

@@ -7,14 +7,17 @@ use doorward_issuer::domain::change_password::ChangePasswordError;
 use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, later};
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::event::Report;
-use doorward_issuer::domain::ids::UserId;
+use doorward_issuer::domain::ids::{SessionId, UserId};
 use doorward_issuer::domain::page::Place;
 use doorward_issuer::domain::password::PasswordHash;
-use doorward_issuer::domain::ports::{Changed, Sessions as _, StoreError, Users, WriteUserError};
+use doorward_issuer::domain::ports::{
+    Changed, Exchanged, Opened, Sessions, StoreError, Users, WriteUserError,
+};
 use doorward_issuer::domain::refresh::{Refresh, RefreshError, RefreshRefusal};
-use doorward_issuer::domain::user::{Account, User, UserChange, UserQuery};
-use doorward_issuer::domain::username::LoginName;
+use doorward_issuer::domain::session::{Session, Standing};
+use doorward_issuer::domain::user::{Account, User, UserChange};
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use crate::fixture::{Fixture, account, hash, quiet};
 use crate::issuer::{Issuer, PASSWORD};
@@ -109,8 +112,8 @@ pub(crate) async fn a_repeat_that_races_with_a_change_is_refused<F: Fixture>() {
     let parent = issuer.newcomer("a@b.com").await;
     issuer.refresh(&parent).await.unwrap();
     // The same parent once more would get the same child: but between its session and its user comes the change.
-    let users = Arc::new(ChangedBeforeRead(fixture.open().await));
-    let refresh = Refresh { users, ..issuer.refresh };
+    let sessions = Arc::new(ChangedBeforeRead(fixture.open().await));
+    let refresh = Refresh { sessions, ..issuer.refresh };
     let refused = refresh.refresh(parent.refresh_token.expose(), &RequestContext::default()).await;
     assert!(matches!(refused, Err(RefreshError::Refused(RefreshRefusal::Ended))), "{refused:?}");
 }
@@ -162,65 +165,49 @@ pub(crate) async fn the_new_password_has_to_be_good<F: Fixture>() {
     issuer.refresh(&tokens).await.unwrap();
 }
 
-/// A store where users change their passwords just before they are read.
+/// A store where users change their passwords between the moment at which a session of theirs is read and that at which
+/// they are read themselves.
 struct ChangedBeforeRead<S>(S);
 
 #[async_trait]
-impl<S: Users> Users for ChangedBeforeRead<S> {
-    async fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let epoch = self.0.by_id(id).await?.unwrap().epoch;
+impl<S: Users + Sessions> Sessions for ChangedBeforeRead<S> {
+    async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError> {
+        let Some(standing) = self.0.standing(id).await? else { return Ok(None) };
+        let User { id, epoch, .. } = standing.user.unwrap();
         let changed =
             self.0.change(id, epoch, &to(&hash()), &quiet()).await.map_err(WriteUserError::unless_taken)?;
         assert_eq!(changed, Changed::Yes);
-        self.0.by_id(id).await
+        Ok(Some(Standing { user: Users::by_id(&self.0, id).await?, ..standing }))
     }
 
-    async fn insert(&self, account: &Account, report: &Report) -> Result<(), WriteUserError> {
-        self.0.insert(account, report).await
+    async fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError> {
+        self.0.open(session, report).await
     }
 
-    async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
-        self.0.account(id).await
+    async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        Sessions::by_id(&self.0, id).await
     }
 
-    async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
-        self.0.by_login(login).await
+    async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError> {
+        self.0.exchange(old, new).await
     }
 
-    async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
-        self.0.accounts(after, limit).await
+    async fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError> {
+        self.0.end(id, report).await
     }
 
-    async fn replace_hash(
+    async fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError> {
+        self.0.end_all(user, report).await
+    }
+
+    async fn page(
         &self,
-        id: UserId,
-        old: &PasswordHash,
-        new: &PasswordHash,
-    ) -> Result<bool, StoreError> {
-        self.0.replace_hash(id, old, new).await
-    }
-
-    async fn change(
-        &self,
-        id: UserId,
-        epoch: u64,
-        change: &UserChange,
-        report: &Report,
-    ) -> Result<Changed, WriteUserError> {
-        self.0.change(id, epoch, change, report).await
-    }
-
-    async fn list(
-        &self,
-        query: &UserQuery,
+        user: UserId,
         after: Option<Place>,
         limit: u32,
-    ) -> Result<Vec<User>, StoreError> {
-        self.0.list(query, after, limit).await
-    }
-
-    async fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError> {
-        self.0.delete(id, epoch, report).await
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.0.page(user, after, limit, now).await
     }
 }
 

@@ -3,13 +3,15 @@ use std::time::Duration;
 use doorward_issuer::domain::clock::{Clock as _, SystemClock, SystemRandom, later, random_bytes};
 use doorward_issuer::domain::context::RequestContext;
 use doorward_issuer::domain::ids::{SessionId, UserId};
-use doorward_issuer::domain::ports::{Exchanged, Opened, Sessions, Users as _};
+use doorward_issuer::domain::ports::{Exchanged, Opened, Roles as _, Sessions, Users as _};
+use doorward_issuer::domain::role::Permissions;
 use doorward_issuer::domain::session::{Session, SessionLimits};
 use doorward_issuer::domain::token::TokenFingerprint;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
+use doorward_issuer::domain::username::LoginName;
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, account, hash, quiet};
+use crate::fixture::{Fixture, account, account_with, hash, quiet, role, username};
 
 pub(crate) async fn an_open_session_is_found_as_it_was<F: Fixture>() {
     let fixture = F::start().await;
@@ -64,6 +66,40 @@ pub(crate) async fn one_user_can_log_in_many_times_at_once<F: Fixture>() {
     for session in sessions {
         assert_eq!(find(&store, session.id).await, Some(session));
     }
+}
+
+pub(crate) async fn who_stands_behind_a_session_is_told_with_it<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.open().await;
+    for role in
+        [role("user", "", &[]), role("a", "", &["x:read", "y:read"]), role("b", "", &["x:read", "z:write"])]
+    {
+        store.ensure(&role).await.unwrap();
+    }
+    let store = fixture.open().await;
+    for (roles, expected) in [
+        (&["user"][..], &[][..]),
+        (&["user", "a", "b"], &["x:read", "y:read", "z:write"]),
+        (&["b", "never-made"], &["x:read", "z:write"]),
+        (&[], &[]),
+    ] {
+        let account = account_with(roles);
+        store.insert(&account, &quiet()).await.unwrap();
+        let session = session(account.user.id, 0, &RequestContext::default());
+        assert_eq!(store.open(&session, &quiet()).await.unwrap(), Opened::Yes);
+        let standing = store.standing(session.id).await.unwrap().unwrap();
+        let names =
+            |permissions: &Permissions| permissions.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!((standing.session, standing.user), (session, Some(account.user.clone())));
+        assert_eq!(names(&standing.permissions), expected);
+        let email = LoginName::Email(account.user.email.clone());
+        let (same, permissions) = store.with_permissions(&email).await.unwrap().unwrap();
+        assert_eq!(same, account);
+        assert_eq!(names(&permissions), expected);
+    }
+    assert!(store.standing(SessionId::random(&SystemRandom)).await.unwrap().is_none());
+    let nobody = LoginName::Username(username());
+    assert!(store.with_permissions(&nobody).await.unwrap().is_none());
 }
 
 fn session(user: UserId, epoch: u64, context: &RequestContext) -> Session {

@@ -5,7 +5,7 @@ use super::StoreError;
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::page::Place;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Standing};
 
 /// Open sessions. What holds for a [`Report`] given to [`Users`](super::Users) holds here.
 #[async_trait]
@@ -22,6 +22,14 @@ pub trait Sessions: Send + Sync {
     /// # Errors
     /// When the store cannot answer.
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// The same, with its user and what he may do, as of now: never from a cache or a lagging replica. One question, because
+    /// it is asked with every refresh and every access token that is shown here. What is read of the user is not older than
+    /// the session, and his permissions not older than he.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError>;
 
     /// Puts `new` in the place of `old`, provided that `old`'s refresh token is still the current one: one conditional
     /// write, so that of many exchanges of one token, on any number of replicas, one happens. A later

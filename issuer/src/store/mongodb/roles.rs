@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::ports::{Changed, Roles, StoreError, WriteRoleError};
 use crate::domain::revocation::Revoked;
-use crate::domain::role::{CUT_AT_ONCE, Permission, Role, RoleName};
+use crate::domain::role::{CUT_AT_ONCE, Permission, Permissions, Role, RoleName, permissions_of};
 use crate::store::record::parsed;
 
 /// A document of the collection `roles`.
@@ -167,6 +167,17 @@ async fn remove(
 struct Owned;
 
 /// Tells what may not be from all other failures.
+/// A stage that looks up the roles that `names`, a field, lists, and puts them into `into`.
+pub(super) fn look_up(store: &MongoStore, names: &str, into: &str) -> Document {
+    doc! { "$lookup": { "from": store.roles.name(), "localField": names, "foreignField": "_id", "as": into } }
+}
+
+/// What somebody who owns all of these may do.
+pub(super) fn permissions(roles: Vec<RoleRecord>) -> Result<Permissions, StoreError> {
+    let roles = roles.into_iter().map(Role::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(permissions_of(&roles))
+}
+
 fn refused(done: error::Result<Changed>) -> error::Result<Result<Changed, WriteRoleError>> {
     match done {
         Ok(done) => Ok(Ok(done)),

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use mongodb::bson::{DateTime, Document, Uuid, doc};
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, Uuid, deserialize_from_slice, doc};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use super::migrations::{EMAIL, USERNAME};
 use super::outbox::{append, append_counted};
 use super::page::{behind, newest_first};
 use super::revocations::revoke;
+use super::roles::{RoleRecord, look_up, permissions};
 use super::sessions::remove_all;
 use crate::domain::email::Email;
 use crate::domain::event::Report;
@@ -19,7 +20,7 @@ use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
 use crate::domain::revocation::Revoked;
-use crate::domain::role::RoleName;
+use crate::domain::role::{Permissions, RoleName};
 use crate::domain::user::{Account, Cut, User, UserChange, UserQuery, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
@@ -76,13 +77,30 @@ impl Users for MongoStore {
     }
 
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
-        let filter = match login {
-            LoginName::Email(email) => doc! { "email": email.as_str() },
-            LoginName::Username(username) => doc! { "username": username.as_str() },
-        };
-        let users = self.users.clone();
+        let (users, filter) = (self.users.clone(), named(login));
         let found = bounded(async move { users.find_one(filter).await }).await?;
         found.map(Account::try_from).transpose()
+    }
+
+    async fn with_permissions(
+        &self,
+        login: &LoginName,
+    ) -> Result<Option<(Account, Permissions)>, StoreError> {
+        #[derive(Deserialize)]
+        struct Owned {
+            owned: Vec<RoleRecord>,
+        }
+        let pipeline = [doc! { "$match": named(login) }, look_up(self, "roles", "owned")];
+        let users = self.users.clone();
+        let found = bounded(async move {
+            let found = users.aggregate(pipeline).with_type::<RawDocumentBuf>().await?.try_next().await?;
+            let Some(found) = found else { return Ok(None) };
+            let record: UserRecord = deserialize_from_slice(found.as_bytes())?;
+            let Owned { owned } = deserialize_from_slice(found.as_bytes())?;
+            Ok(Some((record, owned)))
+        })
+        .await?;
+        found.map(|(record, owned)| Ok((Account::try_from(record)?, permissions(owned)?))).transpose()
     }
 
     async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
@@ -209,6 +227,14 @@ async fn delete(
     revoke(transaction, store, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)
         .await?;
     Ok(Changed::Yes)
+}
+
+/// Whom a name for the login is about.
+fn named(login: &LoginName) -> Document {
+    match login {
+        LoginName::Email(email) => doc! { "email": email.as_str() },
+        LoginName::Username(username) => doc! { "username": username.as_str() },
+    }
 }
 
 /// Whom a query is about. The text is a value, and compared as it is: nothing in it has a meaning for the database.

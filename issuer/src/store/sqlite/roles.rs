@@ -12,7 +12,7 @@ use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::ports::{Changed, Roles, StoreError, WriteRoleError};
 use crate::domain::revocation::Revoked;
-use crate::domain::role::{CUT_AT_ONCE, Permission, Permissions, Role, RoleName};
+use crate::domain::role::{CUT_AT_ONCE, Permission, Permissions, Role, RoleName, permissions_of};
 use crate::store::record::parsed;
 
 #[async_trait]
@@ -24,10 +24,7 @@ impl Roles for SqliteStore {
 
     async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError> {
         let names = names.to_vec();
-        let find_all = move |transaction: &Transaction<'_>| {
-            names.iter().filter_map(|name| find(transaction, name).transpose()).collect()
-        };
-        self.read(find_all).await
+        self.read(move |transaction| find_all(transaction, &names)).await
     }
 
     async fn every(&self) -> Result<Vec<Role>, StoreError> {
@@ -141,6 +138,18 @@ fn every(transaction: &Transaction<'_>) -> Result<Vec<Role>, SqliteError> {
         roles.extend(find(transaction, &parsed(RoleName::parse(&name), "a role's name")?)?);
     }
     Ok(roles)
+}
+
+fn find_all(transaction: &Transaction<'_>, names: &[RoleName]) -> Result<Vec<Role>, SqliteError> {
+    names.iter().filter_map(|name| find(transaction, name).transpose()).collect()
+}
+
+/// What somebody who owns all of these roles may do.
+pub(super) fn permissions(
+    transaction: &Transaction<'_>,
+    names: &[RoleName],
+) -> Result<Permissions, SqliteError> {
+    Ok(permissions_of(&find_all(transaction, names)?))
 }
 
 fn find(transaction: &Transaction<'_>, name: &RoleName) -> Result<Option<Role>, SqliteError> {

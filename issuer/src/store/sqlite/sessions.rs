@@ -7,12 +7,13 @@ use super::connect::{SqliteError, SqliteStore};
 use super::outbox::append;
 use super::page::behind;
 use super::revocations::revoke;
+use super::{roles, users};
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::page::Place;
 use crate::domain::ports::{Exchanged, Opened, Sessions, StoreError};
 use crate::domain::revocation::Revoked;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Standing};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::UserStatus;
 use crate::store::record::{moment, parsed, stored};
@@ -26,6 +27,10 @@ impl Sessions for SqliteStore {
 
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         self.read(move |transaction| find(transaction, id)).await
+    }
+
+    async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError> {
+        self.read(move |transaction| standing(transaction, id)).await
     }
 
     async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError> {
@@ -171,6 +176,14 @@ fn page(
         |row| Ok(session(row)),
     )?;
     rows.map(|row| row?).collect()
+}
+
+fn standing(transaction: &Transaction<'_>, id: SessionId) -> Result<Option<Standing>, SqliteError> {
+    let Some(session) = find(transaction, id)? else { return Ok(None) };
+    let user = users::find_by_id(transaction, session.user)?.map(|account| account.user);
+    let roles = user.as_ref().map(|user| user.roles.as_slice()).unwrap_or_default();
+    let permissions = roles::permissions(transaction, roles)?;
+    Ok(Some(Standing { session, user, permissions }))
 }
 
 fn find(transaction: &Transaction<'_>, id: SessionId) -> Result<Option<Session>, SqliteError> {

@@ -54,6 +54,9 @@ pub struct MongoStore {
 const DEFAULT_DATABASE: &str = "doorward";
 /// How long to look for a primary.
 const SELECTION: Duration = Duration::from_secs(2);
+/// How many questions can be under way at once, unless the URL says otherwise (`maxPoolSize`). The driver's own 10 make
+/// requests wait for each other while the database waits for its journal.
+const CONNECTIONS: u32 = 32;
 /// How long a whole operation may take, as far as whoever waits for it is concerned.
 const OPERATION: Duration = Duration::from_millis(2900);
 
@@ -170,6 +173,7 @@ async fn options(url: &str) -> Result<ClientOptions, OpenError> {
     options.app_name.get_or_insert_with(|| "doorward-issuer".to_owned());
     options.server_selection_timeout = Some(SELECTION);
     options.connect_timeout = Some(SELECTION);
+    options.max_pool_size.get_or_insert(CONNECTIONS);
     // Whatever the URL says: a session that was ended must never be seen again on a lagging secondary.
     options.selection_criteria = None;
     options.read_concern = Some(ReadConcern::majority());

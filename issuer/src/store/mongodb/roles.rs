@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
@@ -40,20 +40,8 @@ impl Roles for MongoStore {
     }
 
     async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError> {
-        let roles = self.roles.clone();
-        let found: Vec<RoleRecord> = match names {
-            [] => Vec::new(),
-            // What nearly everybody has: the server looks up one id without making a plan for it.
-            [name] => {
-                let filter = doc! { "_id": name.as_str() };
-                bounded(async move { roles.find_one(filter).await }).await?.into_iter().collect()
-            }
-            names => {
-                let names: Vec<&str> = names.iter().map(RoleName::as_str).collect();
-                let filter = doc! { "_id": { "$in": names } };
-                bounded(async move { roles.find(filter).await?.try_collect().await }).await?
-            }
-        };
+        let (store, names) = (self.clone(), names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let found = bounded(async move { find(&store, &names).await }).await?;
         found.into_iter().map(Role::try_from).collect()
     }
 
@@ -167,9 +155,14 @@ async fn remove(
 struct Owned;
 
 /// Tells what may not be from all other failures.
-/// A stage that looks up the roles that `names`, a field, lists, and puts them into `into`.
-pub(super) fn look_up(store: &MongoStore, names: &str, into: &str) -> Document {
-    doc! { "$lookup": { "from": store.roles.name(), "localField": names, "foreignField": "_id", "as": into } }
+/// Those of the named roles that exist.
+pub(super) async fn find(store: &MongoStore, names: &[String]) -> error::Result<Vec<RoleRecord>> {
+    match names {
+        [] => Ok(Vec::new()),
+        // What nearly everybody has: the server looks up one id without making a plan for it.
+        [name] => Ok(store.roles.find_one(doc! { "_id": name }).await?.into_iter().collect()),
+        names => store.roles.find(doc! { "_id": { "$in": names } }).await?.try_collect().await,
+    }
 }
 
 /// What somebody who owns all of these may do.

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, DateTime, RawDocumentBuf, Uuid, deserialize_from_slice, doc};
+use mongodb::bson::{Binary, DateTime, Uuid, doc};
 use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use super::connect::{MongoStore, bounded};
 use super::outbox::{append, append_counted};
 use super::page::{behind, newest_first};
 use super::revocations::revoke;
-use super::roles::{RoleRecord, look_up, permissions};
-use super::users::{UserRecord, bson_id, domain_id};
+use super::roles;
+use super::users::{bson_id, domain_id};
 use crate::domain::event::Report;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::page::Place;
@@ -41,13 +41,6 @@ pub(super) struct SessionRecord {
     user_agent: Option<String>,
 }
 
-/// What is looked up behind a session: at most one user, and his roles.
-#[derive(Deserialize)]
-struct BehindRecord {
-    owner: Vec<UserRecord>,
-    owned: Vec<RoleRecord>,
-}
-
 #[async_trait]
 impl Sessions for MongoStore {
     async fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError> {
@@ -66,27 +59,20 @@ impl Sessions for MongoStore {
     }
 
     async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError> {
-        let users =
-            doc! { "from": self.users.name(), "localField": "user", "foreignField": "_id", "as": "owner" };
-        let pipeline = [
-            doc! { "$match": { "_id": bson_id(id.uuid()) } },
-            doc! { "$lookup": users },
-            look_up(self, "owner.roles", "owned"),
-        ];
-        let sessions = self.sessions.clone();
+        let store = self.clone();
+        // Three questions: the server answers one that joins the three later than these together.
         let found = bounded(async move {
-            let found = sessions.aggregate(pipeline).with_type::<RawDocumentBuf>().await?.try_next().await?;
-            let Some(found) = found else { return Ok(None) };
-            let session: SessionRecord = deserialize_from_slice(found.as_bytes())?;
-            let behind: BehindRecord = deserialize_from_slice(found.as_bytes())?;
-            Ok(Some((session, behind)))
+            let session = store.sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await?;
+            let Some(session) = session else { return Ok(None) };
+            let user = store.users.find_one(doc! { "_id": session.user }).await?;
+            let names = user.as_ref().map(|user| user.roles.as_slice()).unwrap_or_default();
+            let owned = roles::find(&store, names).await?;
+            Ok(Some((session, user, owned)))
         })
         .await?;
-        let Some((session, BehindRecord { owner, owned })) = found else { return Ok(None) };
-        let user =
-            owner.into_iter().next().map(|record| Ok::<_, StoreError>(Account::try_from(record)?.user));
-        let (session, permissions) = (session.try_into()?, permissions(owned)?);
-        Ok(Some(Standing { session, user: user.transpose()?, permissions }))
+        let Some((session, user, owned)) = found else { return Ok(None) };
+        let user = user.map(|record| Ok::<_, StoreError>(Account::try_from(record)?.user)).transpose()?;
+        Ok(Some(Standing { session: session.try_into()?, user, permissions: roles::permissions(owned)? }))
     }
 
     async fn exchange(&self, old: &Session, new: &Session) -> Result<Exchanged, StoreError> {

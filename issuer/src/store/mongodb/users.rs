@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use mongodb::bson::{DateTime, Document, RawDocumentBuf, Uuid, deserialize_from_slice, doc};
+use mongodb::bson::{DateTime, Document, Uuid, doc};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::migrations::{EMAIL, USERNAME};
 use super::outbox::{append, append_counted};
 use super::page::{behind, newest_first};
 use super::revocations::revoke;
-use super::roles::{RoleRecord, look_up, permissions};
+use super::roles;
 use super::sessions::remove_all;
 use crate::domain::email::Email;
 use crate::domain::event::Report;
@@ -86,21 +86,14 @@ impl Users for MongoStore {
         &self,
         login: &LoginName,
     ) -> Result<Option<(Account, Permissions)>, StoreError> {
-        #[derive(Deserialize)]
-        struct Owned {
-            owned: Vec<RoleRecord>,
-        }
-        let pipeline = [doc! { "$match": named(login) }, look_up(self, "roles", "owned")];
-        let users = self.users.clone();
+        let (store, filter) = (self.clone(), named(login));
         let found = bounded(async move {
-            let found = users.aggregate(pipeline).with_type::<RawDocumentBuf>().await?.try_next().await?;
-            let Some(found) = found else { return Ok(None) };
-            let record: UserRecord = deserialize_from_slice(found.as_bytes())?;
-            let Owned { owned } = deserialize_from_slice(found.as_bytes())?;
+            let Some(record) = store.users.find_one(filter).await? else { return Ok(None) };
+            let owned = roles::find(&store, &record.roles).await?;
             Ok(Some((record, owned)))
         })
         .await?;
-        found.map(|(record, owned)| Ok((Account::try_from(record)?, permissions(owned)?))).transpose()
+        found.map(|(record, owned)| Ok((Account::try_from(record)?, roles::permissions(owned)?))).transpose()
     }
 
     async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {

@@ -21,9 +21,11 @@ pub(in crate::store::mongodb) struct AttemptRecord {
     forgotten_at: DateTime,
     familiar_until: DateTime,
     expires_at: DateTime,
-    /// Another one after every write, and no other write's: whoever writes says which one he has read, and knows his own
-    /// when he sees it.
+    /// Another one after every write, and no other write's: whoever writes says which one he has read.
     version: ObjectId,
+    /// Those before it, the latest first: an attempt that lost elsewhere has to know whether it is counted here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    before: Vec<ObjectId>,
 }
 
 /// A counter, and what was found of it.
@@ -37,10 +39,27 @@ impl Found {
         self.record.as_ref().map_or(Tally::NONE, AttemptRecord::tally)
     }
 
-    fn version(&self) -> Option<ObjectId> {
-        self.record.as_ref().map(|record| record.version)
+    /// What is written upon this.
+    fn next(&self, tally: Tally) -> AttemptRecord {
+        let mut before = Vec::new();
+        if let Some(record) = &self.record {
+            before.push(record.version);
+            before.extend(record.before.iter().take(REMEMBERED));
+        }
+        AttemptRecord { before, ..AttemptRecord::new(&self.counter, tally) }
+    }
+
+    /// Whether that was written, even if others have written upon it since.
+    fn has_in_it(&self, written: &AttemptRecord) -> bool {
+        let versions = |record: &AttemptRecord| {
+            record.version == written.version || record.before.contains(&written.version)
+        };
+        self.record.as_ref().is_some_and(versions)
     }
 }
+
+/// How many writes back everybody knows his own: more than come between a write and the next look.
+const REMEMBERED: usize = 7;
 
 pub(super) async fn read(store: &MongoStore, counters: &[Counter]) -> error::Result<Vec<Found>> {
     let keys: Vec<_> = counters.iter().map(|counter| binary(counter.key)).collect();
@@ -76,8 +95,7 @@ pub(super) async fn revise(
         let Some(tallies) = found.iter().map(change).collect::<Option<Vec<_>>>() else {
             return Ok(Revised { written, refused: true });
         };
-        let new = found.iter().zip(&tallies).map(|(found, tally)| AttemptRecord::new(&found.counter, *tally));
-        let new: Vec<_> = new.collect();
+        let new: Vec<_> = found.iter().zip(&tallies).map(|(found, tally)| found.next(*tally)).collect();
         let all_replaced = match replace(store, &found, &new).await {
             Ok(all_replaced) => all_replaced,
             // What is given to the driver as a command it does not repeat by itself.
@@ -93,8 +111,7 @@ pub(super) async fn revise(
         }
         let mut others = Vec::new();
         for (found, (tally, new)) in found.into_iter().zip(tallies.into_iter().zip(new)) {
-            // Everybody knows his own write by its version.
-            if all_replaced || found.version() == Some(new.version) {
+            if all_replaced || found.has_in_it(&new) {
                 written.push((found.counter, tally));
             } else {
                 others.push(found);
@@ -128,7 +145,8 @@ async fn replace(store: &MongoStore, found: &[Found], new: &[AttemptRecord]) -> 
     let mut updates = Vec::new();
     for (found, new) in found.iter().zip(new) {
         // Where there was none, and is one by now, a second one is refused.
-        let unchanged = doc! { "_id": &new._id, "version": found.version() };
+        let version = found.record.as_ref().map(|record| record.version);
+        let unchanged = doc! { "_id": &new._id, "version": version };
         let (new, upsert) = (serialize_to_document(new)?, found.record.is_none());
         updates.push(doc! { "q": unchanged, "u": new, "upsert": upsert });
     }
@@ -157,6 +175,7 @@ impl AttemptRecord {
             familiar_until: time(tally.familiar_until),
             expires_at: time(tally.expires_at()),
             version: ObjectId::new(),
+            before: Vec::new(),
         }
     }
 

@@ -190,6 +190,7 @@ impl App {
         });
         let login = Arc::new(Login {
             users: stores.users.clone(),
+            roles: stores.roles.clone(),
             sessions: stores.sessions.clone(),
             history: stores.history.clone(),
             guard: guard.clone(),

@@ -12,10 +12,10 @@ use super::ids::SessionId;
 use super::login_history::{Acquaintance, LoginEntry, LoginFailure};
 use super::password::{Password, PasswordHash};
 use super::ports::{
-    HashError, LoginHistory, Opened, PasswordHasher, RefreshTokens, Sessions, SignError, StoreError, Users,
-    Verdict,
+    HashError, LoginHistory, Opened, PasswordHasher, RefreshTokens, Roles, Sessions, SignError, StoreError,
+    Users, Verdict,
 };
-use super::role::Permissions;
+use super::role::permissions_of;
 use super::session::{Session, SessionLimits};
 use super::token::Tokens;
 use super::user::{Account, User, UserStatus};
@@ -25,6 +25,8 @@ use super::username::LoginName;
 pub struct Login {
     /// Who there is.
     pub users: Arc<dyn Users>,
+    /// What they may do.
+    pub roles: Arc<dyn Roles>,
     /// Where the session is kept.
     pub sessions: Arc<dyn Sessions>,
     /// Who logged in, and who failed to.
@@ -68,7 +70,7 @@ pub struct Checked {
 
 enum Outcome {
     /// It is he.
-    Proven { account: Account, permissions: Permissions, rehash: Option<PasswordHash> },
+    Proven { account: Account, rehash: Option<PasswordHash> },
     /// It is not, or there is no such user.
     Failed { user: Option<User>, failure: LoginFailure },
 }
@@ -116,11 +118,11 @@ impl Login {
     ) -> Result<Checked, LoginError> {
         self.hasher.room(context.address)?;
         let attempt = self.guard.admit(request.name.as_ref(), &request.typed, context).await?;
-        let known = match request.name {
-            Some(name) => self.users.with_permissions(&name).await?,
+        let account = match request.name {
+            Some(name) => self.users.by_login(&name).await?,
             None => None,
         };
-        let stored = known.as_ref().map(|(account, _)| account.password.clone());
+        let stored = account.as_ref().map(|account| account.password.clone());
         let verdict = match self.hasher.verify(request.password, stored, context.address).await {
             Err(error @ HashError::Overloaded { .. }) => {
                 self.guard.give_back(&attempt).await?;
@@ -129,21 +131,17 @@ impl Login {
             verdict => verdict?,
         };
         let failed = |user, failure| Outcome::Failed { user, failure };
-        let outcome = match (known, verdict) {
+        let outcome = match (account, verdict) {
             (None, _) => failed(None, LoginFailure::UnknownAccount),
-            (Some((account, _)), Verdict::Mismatch) => {
-                failed(Some(account.user), LoginFailure::WrongPassword)
-            }
+            (Some(account), Verdict::Mismatch) => failed(Some(account.user), LoginFailure::WrongPassword),
             // Only now, so that a closed account is no faster than an open one.
-            (Some((account, _)), _) if account.user.status != UserStatus::Active => {
+            (Some(account), _) if account.user.status != UserStatus::Active => {
                 failed(Some(account.user), LoginFailure::Suspended)
             }
-            (Some((account, _)), _) if self.require_verified_email && !account.user.email_verified => {
+            (Some(account), _) if self.require_verified_email && !account.user.email_verified => {
                 failed(Some(account.user), LoginFailure::UnverifiedEmail)
             }
-            (Some((account, permissions)), Verdict::Match { rehash }) => {
-                Outcome::Proven { account, permissions, rehash }
-            }
+            (Some(account), Verdict::Match { rehash }) => Outcome::Proven { account, rehash },
         };
         Ok(Checked { attempt, outcome })
     }
@@ -156,8 +154,8 @@ impl Login {
     /// nobody has.
     pub async fn finish(&self, checked: Checked, context: &RequestContext) -> Result<Tokens, LoginError> {
         match checked.outcome {
-            Outcome::Proven { account, permissions, rehash } => {
-                self.open((account, permissions), rehash, &checked.attempt, context).await
+            Outcome::Proven { account, rehash } => {
+                self.open(account, rehash, &checked.attempt, context).await
             }
             Outcome::Failed { user, failure } => {
                 evenly(self.fail(user, failure, &checked.attempt, context)).await?;
@@ -188,7 +186,7 @@ impl Login {
     /// Opens a session, and renews a hash of yesterday.
     async fn open(
         &self,
-        (Account { user, password }, permissions): (Account, Permissions),
+        Account { user, password }: Account,
         rehash: Option<PasswordHash>,
         attempt: &Attempt,
         context: &RequestContext,
@@ -204,6 +202,7 @@ impl Login {
         let owner = (user.id, user.epoch);
         let session = Session::open(id, owner, refresh.fingerprint, self.session_limits, now, context);
         // Signed first: a session whose tokens nobody got would be a loose end.
+        let permissions = permissions_of(&self.roles.named(&user.roles).await?);
         let tokens = self.grant.tokens((&user, permissions), &session, refresh.token, now)?;
         let report = self.report(&session, attempt, context).await?;
         match self.sessions.open(&session, &report).await? {

@@ -25,7 +25,7 @@ use crate::domain::ports::{
     RingChanged, Roles, Sessions, StoreError, StoreHealth, Users, WriteRoleError, WriteUserError,
 };
 use crate::domain::revocation::RevocationPage;
-use crate::domain::role::{Permissions, Role, RoleName};
+use crate::domain::role::{Role, RoleName};
 use crate::domain::session::{Session, Standing};
 use crate::domain::token::TokenFingerprint;
 use crate::domain::user::{Account, User, UserChange, UserQuery};
@@ -110,7 +110,6 @@ pass_on!("users" as Users {
     fn by_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
     fn account(&self, id: UserId) -> Result<Option<Account>, StoreError>;
     fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
-    fn with_permissions(&self, login: &LoginName) -> Result<Option<(Account, Permissions)>, StoreError>;
     fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError>;
     fn replace_hash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool, StoreError>;
     fn change(&self, id: UserId, epoch: u64, change: &UserChange, report: &Report)

@@ -165,7 +165,7 @@ pub(crate) async fn known_and_unknown_accounts_are_told_apart_by_nothing<F: Fixt
     for other in &seen[1..] {
         assert_eq!(other, &seen[0]);
     }
-    let wrong = ["attempts.admit", "users.with_permissions", "password", "logins.failed"].to_vec();
+    let wrong = ["attempts.admit", "users.by_login", "password", "logins.failed"].to_vec();
     assert_eq!(seen[0][0], ("wrong", wrong));
     assert_eq!(seen[0][6], ("too many", ["attempts.admit"].to_vec()));
 }

@@ -144,6 +144,7 @@ impl Issuer {
         };
         let login = Login {
             users: store.clone(),
+            roles: store.clone(),
             sessions: store.clone(),
             history: store.clone(),
             guard: guard.clone(),

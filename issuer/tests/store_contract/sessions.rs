@@ -8,10 +8,9 @@ use doorward_issuer::domain::role::Permissions;
 use doorward_issuer::domain::session::{Session, SessionLimits};
 use doorward_issuer::domain::token::TokenFingerprint;
 use doorward_issuer::domain::user::{Account, User, UserStatus};
-use doorward_issuer::domain::username::LoginName;
 use futures_util::future::join_all;
 
-use crate::fixture::{Fixture, account, account_with, hash, quiet, role, username};
+use crate::fixture::{Fixture, account, account_with, hash, quiet, role};
 
 pub(crate) async fn an_open_session_is_found_as_it_was<F: Fixture>() {
     let fixture = F::start().await;
@@ -92,14 +91,8 @@ pub(crate) async fn who_stands_behind_a_session_is_told_with_it<F: Fixture>() {
             |permissions: &Permissions| permissions.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!((standing.session, standing.user), (session, Some(account.user.clone())));
         assert_eq!(names(&standing.permissions), expected);
-        let email = LoginName::Email(account.user.email.clone());
-        let (same, permissions) = store.with_permissions(&email).await.unwrap().unwrap();
-        assert_eq!(same, account);
-        assert_eq!(names(&permissions), expected);
     }
     assert!(store.standing(SessionId::random(&SystemRandom)).await.unwrap().is_none());
-    let nobody = LoginName::Username(username());
-    assert!(store.with_permissions(&nobody).await.unwrap().is_none());
 }
 
 fn session(user: UserId, epoch: u64, context: &RequestContext) -> Session {

@@ -49,7 +49,7 @@ fn a_login_is_part_of_its_callers_trace() {
     assert_eq!(attribute(request, "http.response.status_code"), "200");
     assert_eq!(attribute(request, "request_id"), "login-1");
     for (name, parent) in [
-        ("users.with_permissions", "POST /auth/login"),
+        ("users.by_login", "POST /auth/login"),
         ("password", "POST /auth/login"),
         ("password.wait", "password"),
         ("password.work", "password"),
@@ -90,7 +90,7 @@ fn what_fails_on_our_side_is_an_error_in_the_trace() {
     assert_eq!(alone.issuer.process.ended(Duration::from_secs(15)).unwrap(), Some(0));
     let spans = spans(&collector);
     let all: Vec<&Span> = spans.iter().collect();
-    for name in ["POST /auth/login", "users.with_permissions"] {
+    for name in ["POST /auth/login", "users.by_login"] {
         let status = one(&all, name).status.as_ref().unwrap();
         assert_eq!(status.code(), StatusCode::Error, "{name}");
     }

@@ -5,7 +5,6 @@ use crate::domain::event::Report;
 use crate::domain::ids::UserId;
 use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
-use crate::domain::role::Permissions;
 use crate::domain::user::{Account, User, UserChange, UserQuery};
 use crate::domain::username::LoginName;
 
@@ -41,13 +40,6 @@ pub trait Users: Send + Sync {
     /// # Errors
     /// When the store cannot answer.
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError>;
-
-    /// The same, with what he may do; his permissions are not older than he.
-    ///
-    /// # Errors
-    /// When the store cannot answer.
-    async fn with_permissions(&self, login: &LoginName)
-    -> Result<Option<(Account, Permissions)>, StoreError>;
 
     /// At most `limit` accounts in the order of their ids, and only those behind `after`: all of them, page by page, while
     /// others write.

@@ -11,7 +11,6 @@ use super::migrations::{EMAIL, USERNAME};
 use super::outbox::{append, append_counted};
 use super::page::{behind, newest_first};
 use super::revocations::revoke;
-use super::roles;
 use super::sessions::remove_all;
 use crate::domain::email::Email;
 use crate::domain::event::Report;
@@ -20,7 +19,7 @@ use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
 use crate::domain::revocation::Revoked;
-use crate::domain::role::{Permissions, RoleName};
+use crate::domain::role::RoleName;
 use crate::domain::user::{Account, Cut, User, UserChange, UserQuery, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
@@ -77,23 +76,13 @@ impl Users for MongoStore {
     }
 
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
-        let (users, filter) = (self.users.clone(), named(login));
+        let filter = match login {
+            LoginName::Email(email) => doc! { "email": email.as_str() },
+            LoginName::Username(username) => doc! { "username": username.as_str() },
+        };
+        let users = self.users.clone();
         let found = bounded(async move { users.find_one(filter).await }).await?;
         found.map(Account::try_from).transpose()
-    }
-
-    async fn with_permissions(
-        &self,
-        login: &LoginName,
-    ) -> Result<Option<(Account, Permissions)>, StoreError> {
-        let (store, filter) = (self.clone(), named(login));
-        let found = bounded(async move {
-            let Some(record) = store.users.find_one(filter).await? else { return Ok(None) };
-            let owned = roles::find(&store, &record.roles).await?;
-            Ok(Some((record, owned)))
-        })
-        .await?;
-        found.map(|(record, owned)| Ok((Account::try_from(record)?, roles::permissions(owned)?))).transpose()
     }
 
     async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
@@ -220,14 +209,6 @@ async fn delete(
     revoke(transaction, store, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)
         .await?;
     Ok(Changed::Yes)
-}
-
-/// Whom a name for the login is about.
-fn named(login: &LoginName) -> Document {
-    match login {
-        LoginName::Email(email) => doc! { "email": email.as_str() },
-        LoginName::Username(username) => doc! { "username": username.as_str() },
-    }
 }
 
 /// Whom a query is about. The text is a value, and compared as it is: nothing in it has a meaning for the database.

@@ -7,7 +7,6 @@ use super::connect::{SqliteError, SqliteStore};
 use super::outbox::append;
 use super::page::behind;
 use super::revocations::revoke;
-use super::roles;
 use super::sessions::remove_all;
 use crate::domain::email::Email;
 use crate::domain::event::Report;
@@ -17,7 +16,7 @@ use crate::domain::page::Place;
 use crate::domain::password::PasswordHash;
 use crate::domain::ports::{Changed, StoreError, Users, WriteUserError};
 use crate::domain::revocation::Revoked;
-use crate::domain::role::{Permissions, RoleName};
+use crate::domain::role::RoleName;
 use crate::domain::user::{Account, Cut, SearchText, User, UserChange, UserQuery, UserStatus};
 use crate::domain::username::{LoginName, Username};
 use crate::store::record::{moment, parsed, stored, wanted};
@@ -38,21 +37,11 @@ impl Users for SqliteStore {
     }
 
     async fn by_login(&self, login: &LoginName) -> Result<Option<Account>, StoreError> {
-        let (column, name) = column(login);
-        self.read(move |transaction| find(transaction, column, name.into())).await
-    }
-
-    async fn with_permissions(
-        &self,
-        login: &LoginName,
-    ) -> Result<Option<(Account, Permissions)>, StoreError> {
-        let (column, name) = column(login);
-        let find = move |t: &Transaction<'_>| {
-            let Some(account) = find(t, column, name.into())? else { return Ok(None) };
-            let permissions = roles::permissions(t, &account.user.roles)?;
-            Ok(Some((account, permissions)))
+        let (column, name) = match login {
+            LoginName::Email(email) => ("email", email.as_str().to_owned()),
+            LoginName::Username(username) => ("username", username.as_str().to_owned()),
         };
-        self.read(find).await
+        self.read(move |transaction| find(transaction, column, name.into())).await
     }
 
     async fn accounts(&self, after: Option<UserId>, limit: u32) -> Result<Vec<Account>, StoreError> {
@@ -226,14 +215,6 @@ fn delete(
     transaction.prepare_cached("DELETE FROM users WHERE id = ?")?.execute([user.as_bytes()])?;
     revoke(transaction, &Revoked::User { user: id, epoch: epoch.saturating_add(1) }, report.at)?;
     Ok(Changed::Yes)
-}
-
-/// Where a name for the login stands.
-fn column(login: &LoginName) -> (&'static str, String) {
-    match login {
-        LoginName::Email(email) => ("email", email.as_str().to_owned()),
-        LoginName::Username(username) => ("username", username.as_str().to_owned()),
-    }
 }
 
 /// The account with that id.

@@ -1,4 +1,5 @@
-//! `deny.toml`, as far as it can be held against the dependencies without cargo-deny: licences and crates that are not wanted.
+//! `deny.toml`, as far as it can be held against the dependencies without cargo-deny: licences and crates that are not wanted;
+//! and what each is for.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -36,6 +37,19 @@ fn no_dependency_is_one_that_is_not_wanted() {
         let source = package["source"].as_str().unwrap_or("registry+here");
         assert!(source.starts_with("registry+"), "{name} comes from {source}");
     }
+}
+
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let asked_for = packages().into_iter().filter(|package| package["source"].is_null());
+    let asked_for = asked_for.flat_map(|package| list(&package, "dependencies").clone());
+    let asked_for = asked_for.filter(|dependency| dependency["path"].is_null());
+    let asked_for: BTreeSet<String> = asked_for.map(|it| string(&it["name"]).to_owned()).collect();
+    let page = text("docs/dependencies.md");
+    let names = page.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+    let explained: BTreeSet<String> =
+        names.flat_map(|names| names.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+    assert_eq!(explained, asked_for);
 }
 
 #[test]

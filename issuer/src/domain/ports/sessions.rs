@@ -23,8 +23,8 @@ pub trait Sessions: Send + Sync {
     /// When the store cannot answer.
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
-    /// The same, with its user and what he may do, as of now: never from a cache or a lagging replica. What is read of the user is not older than
-    /// the session, and his permissions not older than he.
+    /// The same, with its user and what he may do, as of now: never from a cache or a lagging replica. What is read of
+    /// the user is not older than the session, and his permissions not older than he.
     ///
     /// # Errors
     /// When the store cannot answer.

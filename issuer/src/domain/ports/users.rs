@@ -73,8 +73,9 @@ pub trait Users: Send + Sync {
 
     /// Changes a user who is still in `epoch`, and moves `updated_at`. What the change cuts off
     /// ([`UserChange::cuts`]) is cut off in the same transaction: the epoch rises by one and the tokens of older epochs
-    /// are revoked; and if sessions end, all of them do. Together with [`Sessions::open`](super::Sessions::open) this means that
-    /// no session that the old password opened, or was about to open, is left.
+    /// are revoked; and if sessions end, all of them do. Together with
+    /// [`Sessions::open`](super::Sessions::open) this means that no session that the old password opened, or was about
+    /// to open, is left.
     ///
     /// # Errors
     /// As [`insert`](Self::insert), when the address or name belongs to somebody else; and

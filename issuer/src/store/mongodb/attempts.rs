@@ -31,10 +31,7 @@ impl Attempts for MongoStore {
     }
 
     async fn give_back(&self, counters: &[Counter], now: Timestamp) -> Result<(), StoreError> {
-        let (store, counters) = (self.clone(), counters.to_vec());
-        let given_back =
-            async move { change(&store, &counters, |rule, tally| rule.given_back(tally, now)).await };
-        bounded(given_back).await
+        self.change(counters, move |rule, tally| rule.given_back(tally, now)).await
     }
 
     async fn proven(
@@ -43,10 +40,7 @@ impl Attempts for MongoStore {
         now: Timestamp,
         familiar: Duration,
     ) -> Result<(), StoreError> {
-        let (store, counters) = (self.clone(), counters.to_vec());
-        let proven =
-            async move { change(&store, &counters, |rule, tally| rule.proven(tally, now, familiar)).await };
-        bounded(proven).await
+        self.change(counters, move |rule, tally| rule.proven(tally, now, familiar)).await
     }
 
     async fn unlock(&self, accounts: &[CounterKey], user: UserId, report: &Report) -> Result<(), StoreError> {
@@ -57,6 +51,21 @@ impl Attempts for MongoStore {
                     unlock(t, store, accounts, *user, report).boxed()
                 })
                 .await
+        })
+        .await
+    }
+}
+
+impl MongoStore {
+    async fn change(
+        &self,
+        counters: &[Counter],
+        change: impl Fn(Rule, Tally) -> Tally + Send + Sync + 'static,
+    ) -> Result<(), StoreError> {
+        let (store, counters) = (self.clone(), counters.to_vec());
+        bounded(async move {
+            let _turn = store.counting.lock().await;
+            change_all(&store, &counters, change).await
         })
         .await
     }
@@ -94,8 +103,7 @@ async fn count(
     if refused {
         // Others were quicker.
         let counted: Vec<_> = written.iter().map(|(counter, _)| *counter).collect();
-        let counted = read(store, &counted).await?;
-        revise(store, counted, |rule, tally| Some(rule.given_back(tally, now))).await?;
+        change_all(store, &counted, |rule, tally| rule.given_back(tally, now)).await?;
         return refusal(store, counters, now).await;
     }
     let tally = |counter| written.iter().find(|(written, _)| written == counter).map(|(_, tally)| *tally);
@@ -118,12 +126,12 @@ fn judged(found: &[Found], now: Timestamp) -> Admission {
     judge(&found.iter().map(|found| (found.counter.rule, found.tally())).collect::<Vec<_>>(), now)
 }
 
-async fn change(
+/// Whoever calls it has the turn.
+async fn change_all(
     store: &MongoStore,
     counters: &[Counter],
     change: impl Fn(Rule, Tally) -> Tally,
 ) -> error::Result<()> {
-    let _turn = store.counting.lock().await;
     let found = read(store, counters).await?;
     revise(store, found, |rule, tally| Some(change(rule, tally))).await.map(drop)
 }

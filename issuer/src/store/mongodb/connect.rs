@@ -158,9 +158,11 @@ fn failure(error: mongodb::error::Error) -> StoreError {
     }
 }
 
+/// What the server says when a unique index refuses a write.
+pub(super) const DUPLICATE_KEY: i32 = 11_000;
+
 /// The unique index that refused a write, if that is what went wrong.
 pub(super) fn violated_index(error: &mongodb::error::Error) -> Option<&str> {
-    const DUPLICATE_KEY: i32 = 11_000;
     let ErrorKind::Write(WriteFailure::WriteError(refused)) = &*error.kind else { return None };
     // "E11000 duplicate key error collection: db.users index: email dup key: { … }": the first `index:` is the
     // server's own, whatever the user's values say further on.

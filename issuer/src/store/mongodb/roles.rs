@@ -154,7 +154,6 @@ async fn remove(
 /// Why a transaction that removed a role was given up.
 struct Owned;
 
-/// Tells what may not be from all other failures.
 /// Those of the named roles that exist.
 pub(super) async fn find(store: &MongoStore, names: &[String]) -> error::Result<Vec<RoleRecord>> {
     match names {
@@ -171,6 +170,7 @@ pub(super) fn permissions(roles: Vec<RoleRecord>) -> Result<Permissions, StoreEr
     Ok(permissions_of(&roles))
 }
 
+/// Tells what may not be from all other failures.
 fn refused(done: error::Result<Changed>) -> error::Result<Result<Changed, WriteRoleError>> {
     match done {
         Ok(done) => Ok(Ok(done)),

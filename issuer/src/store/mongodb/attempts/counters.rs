@@ -2,11 +2,13 @@ use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, DateTime, deserialize_from_document, doc, serialize_to_document};
+use mongodb::bson::{
+    Binary, DateTime, deserialize_from_document, doc, serialize_to_bson, serialize_to_document,
+};
 use mongodb::error;
 use serde::{Deserialize, Serialize};
 
-use super::super::connect::MongoStore;
+use super::super::connect::{DUPLICATE_KEY, MongoStore};
 use super::super::sessions::time;
 use crate::domain::attempts::{Counter, CounterKey, Rule, Tally};
 
@@ -86,7 +88,7 @@ pub(super) async fn revise(
     mut found: Vec<Found>,
     change: impl Fn(Rule, Tally) -> Option<Tally>,
 ) -> error::Result<Revised> {
-    let (mut written, mut failures) = (Vec::new(), 0);
+    let (mut written, mut has_failed) = (Vec::new(), false);
     for _ in 0..ROUNDS {
         if found.is_empty() {
             return Ok(Revised { written, refused: false });
@@ -98,12 +100,12 @@ pub(super) async fn revise(
         let new: Vec<_> = found.iter().zip(&tallies).map(|(found, tally)| found.next(*tally)).collect();
         let all_replaced = match replace(store, &found, &new).await {
             Ok(all_replaced) => all_replaced,
+            Err(error) if has_failed => return Err(error),
             // What is given to the driver as a command it does not repeat by itself.
-            Err(_) if failures == 0 => {
-                failures += 1;
+            Err(_) => {
+                has_failed = true;
                 false
             }
-            Err(error) => return Err(error),
         };
         if !all_replaced {
             let counters: Vec<_> = found.iter().map(|found| found.counter).collect();
@@ -141,7 +143,6 @@ struct WriteError {
 /// because each would have to wait for the journal. A write that finds something else waits all the same until a majority
 /// has what came before it: so whoever lost reads what the winner wrote.
 async fn replace(store: &MongoStore, found: &[Found], new: &[AttemptRecord]) -> error::Result<bool> {
-    const DUPLICATE_KEY: i32 = 11_000;
     let mut updates = Vec::new();
     for (found, new) in found.iter().zip(new) {
         // Where there was none, and is one by now, a second one is refused.
@@ -154,7 +155,7 @@ async fn replace(store: &MongoStore, found: &[Found], new: &[AttemptRecord]) -> 
         "update": store.attempts.name(),
         "updates": updates,
         "ordered": false,
-        "writeConcern": { "w": "majority", "j": true },
+        "writeConcern": serialize_to_bson(&store.database.write_concern())?,
     };
     let updated: Updated = deserialize_from_document(store.database.run_command(command).await?)?;
     let mut codes = updated.refused.iter().chain(&updated.unconfirmed).map(|error| error.code);

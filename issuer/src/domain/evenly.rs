@@ -11,13 +11,12 @@ const STEP: Duration = Duration::from_millis(50);
 /// What is done for those who exist and for those who do not is much the same, but never quite: here a document more is
 /// written, there one is found.
 pub(super) async fn evenly<T>(work: impl Future<Output = T>) -> T {
-    let begin = Instant::now();
+    let mut end = Instant::now() + STEP;
     let done = work.await;
-    let steps = begin.elapsed().as_nanos() / STEP.as_nanos() + 1;
-    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-    if let Some(end) = begin.checked_add(STEP.saturating_mul(steps)) {
-        sleep_until(end).await;
+    while end <= Instant::now() {
+        end += STEP;
     }
+    sleep_until(end).await;
     done
 }
 

@@ -8,7 +8,6 @@ use super::event::{Event, Report};
 use super::grant::Grant;
 use super::ids::{SessionId, UserId};
 use super::ports::{Exchanged, RefreshTokens, Sessions, SignError, StoreError};
-use super::role::Permissions;
 use super::session::Standing;
 use super::token::{AuthenticRefreshToken, ForgedRefreshToken, Tokens};
 use super::user::{User, UserStatus};
@@ -119,28 +118,28 @@ impl Refresh {
     ) -> Result<Option<Tokens>, RefreshError> {
         let now = self.clock.now();
         let standing = self.sessions.standing(token.session).await?.ok_or(RefreshRefusal::Ended)?;
-        let session = &standing.session;
+        let Standing { session, user, permissions } = standing;
         let issued = self.refresh_tokens.child_with(token, session.refresh_fingerprint);
-        match judge(session, token.fingerprint, issued, now) {
+        match judge(&session, token.fingerprint, issued, now) {
             Judgement::Exchange => {
-                let owner = self.owner(&standing, context).await?;
+                let user = self.active(user, session.id, context).await?;
                 let child = self.refresh_tokens.child(token);
                 let next = session.exchanged(child.fingerprint, self.idle, now);
                 // Signed first, as in a login: then there is nothing that could fail after the write.
-                let tokens = self.grant.tokens(owner, &next, child.token, now)?;
-                match self.sessions.exchange(session, &next).await? {
+                let tokens = self.grant.tokens((&user, permissions), &next, child.token, now)?;
+                match self.sessions.exchange(&session, &next).await? {
                     Exchanged::Yes => Ok(Some(tokens)),
                     Exchanged::Lost => Ok(None),
                 }
             }
             Judgement::Repeat(child) => {
-                let owner = self.owner(&standing, context).await?;
+                let user = self.active(user, session.id, context).await?;
                 // No write proves here that the family still is what was judged. Had a change of password ended it before
                 // the user was read, this token would carry the new epoch, and outlive its session at the gateway.
-                if self.sessions.by_id(session.id).await?.as_ref() != Some(session) {
+                if self.sessions.by_id(session.id).await?.as_ref() != Some(&session) {
                     return Ok(None);
                 }
-                Ok(Some(self.grant.tokens(owner, session, child.token, now)?))
+                Ok(Some(self.grant.tokens((&user, permissions), &session, child.token, now)?))
             }
             Judgement::Reuse => {
                 // Which of the two is the thief nobody can tell; both have to log in again.
@@ -152,16 +151,17 @@ impl Refresh {
         }
     }
 
-    /// The user as he is now: his roles, address and epoch may have changed since the last time.
-    async fn owner<'a>(
+    /// The session's user, if he is there and may be; otherwise the session ends.
+    async fn active(
         &self,
-        standing: &'a Standing,
+        user: Option<User>,
+        session: SessionId,
         context: &RequestContext,
-    ) -> Result<(&'a User, Permissions), RefreshError> {
-        match &standing.user {
-            Some(user) if user.status == UserStatus::Active => Ok((user, standing.permissions.clone())),
+    ) -> Result<User, RefreshError> {
+        match user {
+            Some(user) if user.status == UserStatus::Active => Ok(user),
             _ => {
-                self.sessions.end(standing.session.id, &Report::new(self.clock.now(), context)).await?;
+                self.sessions.end(session, &Report::new(self.clock.now(), context)).await?;
                 Err(RefreshRefusal::AccountClosed.into())
             }
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::PollSemaphore;
 
 /// The end of a request's head.
 mod head;
@@ -53,7 +53,7 @@ struct Waiting {
     /// When it is too late; an idle connection is the server's own affair.
     deadline: Option<Pin<Box<Sleep>>>,
     /// Others wait for a place.
-    wanted: Pin<Box<OwnedNotified>>,
+    wanted: PollSemaphore,
 }
 
 impl Connection {
@@ -84,7 +84,7 @@ impl Connection {
     /// An answer is on its way: what comes next is another request.
     fn answered(&mut self, cx: &mut Context<'_>) {
         if let Phase::Busy = self.phase {
-            let mut waiting = Waiting { deadline: None, wanted: Box::pin(self.room.wanted()) };
+            let mut waiting = Waiting { deadline: None, wanted: self.room.wanted() };
             // The server need not read again before something comes; so this is what wakes it when its place is wanted.
             if waiting.is_over(cx) {
                 cx.waker().wake_by_ref();
@@ -118,12 +118,21 @@ impl Connection {
 impl Waiting {
     fn until(room: &Room, deadline: Duration) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + deadline));
-        Self { deadline: Some(deadline), wanted: Box::pin(room.wanted()) }
+        Self { deadline: Some(deadline), wanted: room.wanted() }
     }
 
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
-        late || self.wanted.as_mut().poll(cx).is_ready()
+        late || self.leaves(cx)
+    }
+
+    /// Whether somebody wants this place; if so, he has been heard.
+    fn leaves(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(wish) = self.wanted.poll_acquire(cx) else { return false };
+        if let Some(wish) = wish {
+            wish.forget();
+        }
+        true
     }
 }
 

@@ -2,9 +2,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use super::issuer::{Issuer, PASSWORD};
+use super::issuer::Issuer;
 use super::wire::send;
 
 const REQUEST: &[u8] = b"GET /auth/me HTTP/1.1\r\nhost: issuer\r\n\r\n";
@@ -91,15 +89,13 @@ fn a_trickle_does_not_buy_time() {
 #[test]
 fn an_idle_connection_makes_room_for_a_request() {
     let issuer = Issuer::start_with(&[("server.max_connections", "16")]);
-    issuer.register("a@b.com");
     let mut idle: Vec<_> = (0..16).map(|_| connect(&issuer)).collect();
     for stream in &mut idle {
         assert!(ask(stream).starts_with("HTTP/1.1 401"));
     }
     // All places are taken, and yet everybody is served: whoever is idle longest goes.
     for _ in 0..5 {
-        let login = json!({"email": "a@b.com", "password": PASSWORD});
-        assert_eq!(issuer.post("/auth/login", &login).status, 200);
+        assert_eq!(issuer.get("/auth/me").status, 401);
     }
     let first = kept(idle.remove(0));
     assert!(first < Duration::from_secs(5), "{first:?}");

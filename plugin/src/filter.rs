@@ -83,6 +83,7 @@ impl Drop for Filter {
 
 impl Worker {
     /// Takes a request in to wait, if that is of any use.
+    #[cold]
     fn hold(&self, context_id: u32, head: &[u8], need: Need) -> Option<Rc<Cell<Stage>>> {
         if !self.door.is_worth_waiting(need) {
             return None;
@@ -121,6 +122,7 @@ impl Worker {
     }
 
     /// Decides with what there is.
+    #[cold]
     fn decide_at_once(&self, head: &RequestHead<'_>) -> Stage {
         self.carry_out(&self.door.decide(head, Waiting::Over), head)
     }
@@ -145,6 +147,7 @@ impl Worker {
         stage
     }
 
+    #[cold]
     fn refuse(&self, refusal: &Refusal, head: &RequestHead<'_>) -> Stage {
         let shadow = self.door.shadow(head);
         self.metrics.refused(refusal, shadow.is_none());
@@ -167,6 +170,7 @@ impl Worker {
     }
 
     /// The host did not do its part: whatever the reason, nothing passes.
+    #[cold]
     fn broken(&self) -> Stage {
         self.metrics.add("doorward_failures", 1);
         host::log(

@@ -204,9 +204,12 @@ impl<'g, H: Host> Check<'g, H> {
         let is_ahead = |moment| is_ahead(moment, host);
         let known = self.cache.find(credential.bytes(), is_ahead, |provider| trusted.version_of(provider));
         self.was_cached = Some(known.is_some());
-        if let Some(identity) = known {
-            return Ok(identity);
-        }
+        known.map_or_else(|| self.verify(credential), Ok)
+    }
+
+    /// Who sent a token that nobody has sent before.
+    #[inline(never)]
+    fn verify(&mut self, credential: &Credential<'_>) -> Result<Rc<Identity>, Stop> {
         let segments = Segments::decode(credential.token()?)?;
         let unverified = UnverifiedToken::parse(&segments)?;
         let issued_by = |provider: &&Provider| provider.issuer() == unverified.issuer();
@@ -214,10 +217,11 @@ impl<'g, H: Host> Check<'g, H> {
         let kid = unverified.kid().map(|kid| kid.chars().take(MAX_LOGGED_KID).collect::<String>());
         let stop = |reason| Stop::for_provider(reason, provider, kid.as_ref());
 
-        let keys = trusted.of(provider.index()).ok_or_else(|| stop(Reason::KeysUnavailable))?;
+        let keys = self.keys.of(provider.index()).ok_or_else(|| stop(Reason::KeysUnavailable))?;
         let verified = unverified.verify(provider, keys, self.host).map_err(stop)?;
         let (plan, revoked) = (&self.policy.headers, self.feed_of(provider.index()).map(Feed::set));
-        let identity = Identity::from_claims(&verified, provider, plan, revoked, host.now()).map_err(stop)?;
+        let identity =
+            Identity::from_claims(&verified, provider, plan, revoked, self.host.now()).map_err(stop)?;
         let identity = Rc::new(identity);
         self.cache.insert(credential.bytes(), &identity, keys.version());
         Ok(identity)

@@ -95,6 +95,28 @@ fn tokens_of_ours_that_are_not_for_here() {
 }
 
 #[test]
+fn a_token_that_is_known_already_vouches_for_no_other() {
+    let good = token(&claims());
+    let mut gate = gate();
+    assert_eq!(get(&mut gate, "/users/u-1", &good).reason(), None);
+    for at in 0..good.len() {
+        let mut other = good.clone().into_bytes();
+        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(other).unwrap();
+        assert!(get(&mut gate, "/users/u-1", &other).reason().is_some(), "changed at {at}");
+    }
+    for cut in 1..good.len() {
+        assert!(get(&mut gate, "/users/u-1", &good[cut..]).reason().is_some(), "begins at {cut}");
+    }
+    for several in
+        [format!("{good},{good}"), format!("{good}, Bearer {good}"), format!(",{good}"), format!("{good},")]
+    {
+        assert_eq!(get(&mut gate, "/users/u-1", &several).reason(), Some(Reason::SeveralCredentials));
+    }
+    assert_eq!(get(&mut gate, "/users/u-1", &good).reason(), None);
+}
+
+#[test]
 fn a_claim_cannot_break_out_of_its_header() {
     let claims = claims_with(json!({
         "sub": "a\r\nx-user-roles: admin", "email": "\u{0}é%", "roles": ["user,admin", "b\u{7f}"],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::rule::Permit;
-use crate::token::Credential;
+use crate::token::{Credential, Removal};
 use crate::{Reason, RequestHead};
 
 /// Bytes that a header value may not carry as they are; bytes above 0x7E are always encoded.
@@ -79,15 +79,20 @@ impl HeaderPlan {
 
     /// Protected names as the client spelled them, each once.
     pub fn present_in(&self, head: &RequestHead<'_>) -> Vec<Rc<str>> {
-        let mut found: Vec<Rc<str>> = Vec::new();
+        let mut found = Vec::new();
         for (name, _) in head.headers().filter(|(name, _)| self.protects(name)) {
-            // A protected name is ASCII, and so is every spelling of it.
-            let name = String::from_utf8_lossy(name);
-            if !found.iter().any(|other| **other == *name) {
-                found.push(name.into());
-            }
+            note(name, &mut found);
         }
         found
+    }
+}
+
+#[cold]
+fn note(name: &[u8], found: &mut Vec<Rc<str>>) {
+    // A protected name is ASCII, and so is every spelling of it.
+    let name = String::from_utf8_lossy(name);
+    if !found.iter().any(|other| **other == *name) {
+        found.push(name.into());
     }
 }
 
@@ -119,8 +124,8 @@ pub(crate) fn encode_list<'a>(elements: impl Iterator<Item = &'a str>) -> Box<st
 /// but through [`HeaderMutation::new`], so that nothing skips the stripping.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HeaderMutation {
-    remove: Vec<Rc<str>>,
-    rewrite: Option<(&'static str, Vec<u8>)>,
+    protected: Vec<Rc<str>>,
+    credential: Option<Removal>,
     set: Option<PreparedHeaders>,
 }
 
@@ -131,22 +136,29 @@ impl HeaderMutation {
         permit: &Permit,
         credential: Option<&Credential<'_>>,
     ) -> Self {
-        let mut remove = plan.present_in(head);
-        let mut rewrite = None;
-        if let Some(credential) = credential.filter(|_| !permit.keeps_credential()) {
-            credential.remove(head, &mut remove, &mut rewrite);
+        let credential = credential.filter(|_| !permit.keeps_credential());
+        Self {
+            protected: plan.present_in(head),
+            credential: credential.map(|credential| credential.removal(head)),
+            set: permit.identity().map(|identity| Rc::clone(identity.headers())),
         }
-        Self { remove, rewrite, set: permit.identity().map(|identity| Rc::clone(identity.headers())) }
     }
 
     /// Names to remove, all spellings that the client sent. To be done before anything is set.
     pub fn remove(&self) -> impl Iterator<Item = &str> {
-        self.remove.iter().map(|name| &**name)
+        let credential = match &self.credential {
+            Some(Removal::Header(name)) => Some(name),
+            Some(Removal::Rewrite(..)) | None => None,
+        };
+        self.protected.iter().chain(credential).map(|name| &**name)
     }
 
     /// A header whose value is replaced because the credential was a part of it.
     pub fn rewrite(&self) -> Option<(&'static str, &[u8])> {
-        self.rewrite.as_ref().map(|(name, value)| (*name, value.as_slice()))
+        match &self.credential {
+            Some(Removal::Rewrite(name, value)) => Some((name, value)),
+            Some(Removal::Header(_)) | None => None,
+        }
     }
 
     /// Headers to add once the names are free.

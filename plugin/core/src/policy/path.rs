@@ -11,8 +11,8 @@ use crate::Reason;
 /// A path that every program reads alike, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path<'a> {
-    /// Without the leading slash, and without one trailing slash; empty for `/`.
-    decoded: Cow<'a, str>,
+    /// Without the leading slash, and without one trailing slash; empty for `/`. UTF-8.
+    decoded: Cow<'a, [u8]>,
     query: Option<&'a [u8]>,
 }
 
@@ -38,16 +38,16 @@ impl<'a> Path<'a> {
         }
         let decoded = decode(path).ok_or(Reason::AmbiguousPath)?;
         let path = Self { decoded, query };
-        if path.segments().any(|s| matches!(s, "" | "." | "..")) {
+        if path.segments().any(|s| matches!(s, b"" | b"." | b"..")) {
             return Err(Reason::AmbiguousPath);
         }
         Ok(path)
     }
 
     /// The decoded segments; none for `/`. Never empty ones.
-    pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let root = self.decoded.is_empty();
-        self.decoded.split('/').filter(move |_| !root)
+        self.decoded.split(|byte| *byte == b'/').filter(move |_| !root)
     }
 
     /// The raw query, without the `?`.
@@ -58,7 +58,7 @@ impl<'a> Path<'a> {
 
 /// Decodes once, or `None` where that could hide something. No byte that separates or climbs can come out of an
 /// escape, so segments are the same before and after.
-fn decode(path: &[u8]) -> Option<Cow<'_, str>> {
+fn decode(path: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut bytes = path.iter();
     let mut escaped = false;
     while let Some(byte) = bytes.next() {
@@ -75,12 +75,12 @@ fn decode(path: &[u8]) -> Option<Cow<'_, str>> {
             _ => {}
         }
     }
-    if escaped {
-        // Overlong forms and lone bytes above 0x7F are the classic second way to write a slash.
-        percent_decode(path).decode_utf8().ok()
-    } else {
-        str::from_utf8(path).ok().map(Cow::Borrowed)
+    if !escaped {
+        return Some(Cow::Borrowed(path));
     }
+    let decoded = Cow::from(percent_decode(path));
+    // Overlong forms and lone bytes above 0x7F are the classic second way to write a slash.
+    str::from_utf8(&decoded).is_ok().then_some(decoded)
 }
 
 fn hex(digit: Option<&u8>) -> Option<u8> {
@@ -178,7 +178,7 @@ fn compile_segment(segment: &str) -> Result<Segment, String> {
     // A literal is written as a client would send it, so that it can be compared with what clients send.
     match Path::parse(format!("/{segment}").as_bytes()) {
         Ok(path) if path.query.is_none() && !path.decoded.is_empty() => {
-            Ok(Segment::Literal(path.decoded.into_owned().into()))
+            Ok(Segment::Literal(String::from_utf8_lossy(&path.decoded).into()))
         }
         _ => Err(format!("{segment:?}: no request that is let through can have this segment")),
     }
@@ -190,7 +190,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn segments(raw: &str) -> Result<Vec<String>, Reason> {
-        Path::parse(raw.as_bytes()).map(|p| p.segments().map(str::to_owned).collect())
+        let path = Path::parse(raw.as_bytes())?;
+        Ok(path.segments().map(|s| String::from_utf8(s.to_vec()).unwrap()).collect())
     }
 
     #[test]
@@ -280,6 +281,7 @@ mod tests {
         fn never_panics_and_never_climbs(raw: Vec<u8>) {
             if let Ok(path) = Path::parse(&raw) {
                 for segment in path.segments() {
+                    let segment = str::from_utf8(segment).unwrap();
                     prop_assert!(!segment.is_empty() && segment != "." && segment != "..");
                     prop_assert!(!segment.contains(['/', '\\', '\0', '%']));
                 }

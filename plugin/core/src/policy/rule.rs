@@ -133,7 +133,7 @@ impl Demand {
         match self {
             Self::Role(role) => identity.has_role(role),
             Self::Permission(permission) => identity.has_permission(permission),
-            Self::Owner(segment) => path.segments().nth(*segment) == Some(identity.user_id()),
+            Self::Owner(segment) => path.segments().nth(*segment) == Some(identity.user_id().as_bytes()),
             Self::Provider(index) => identity.provider_index() == *index,
             Self::AnyOf(parts) => parts.iter().any(|d| d.holds(identity, path)),
             Self::AllOf(parts) => parts.iter().all(|d| d.holds(identity, path)),
@@ -150,7 +150,7 @@ pub struct Rules {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: BTreeMap<Box<str>, Node>,
+    literals: BTreeMap<Box<[u8]>, Node>,
     any: Option<Box<Node>>,
     /// Rules whose template ends here, in the order of the configuration.
     ends: Vec<usize>,
@@ -185,7 +185,7 @@ impl Node {
         let mut node = self;
         for segment in segments {
             node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
+                Segment::Literal(text) => node.literals.entry(text.as_bytes().into()).or_default(),
                 Segment::Any => node.any.get_or_insert_default(),
             };
         }
@@ -200,7 +200,7 @@ struct Search<'r, 'm> {
 }
 
 impl<'r> Search<'r, '_> {
-    fn visit<'p>(&mut self, node: &'r Node, rest: &mut (impl Iterator<Item = &'p str> + Clone)) {
+    fn visit<'p>(&mut self, node: &'r Node, rest: &mut (impl Iterator<Item = &'p [u8]> + Clone)) {
         self.consider(&node.open);
         let Some(segment) = rest.next() else {
             return self.consider(&node.ends);

@@ -1,13 +1,12 @@
 //! Tokens that were verified before, so that a warm one costs a look-up and a comparison.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 
-use super::Identity;
+use hashbrown::HashTable;
 
-/// How much of a token's end is hashed: a part of its signature, by which tokens differ.
-const TAIL: usize = 64;
+use super::Identity;
 
 /// Bounded by entries and by bytes. What ends first goes first, so an expired entry always makes room before one
 /// that is still of use.
@@ -16,20 +15,24 @@ const TAIL: usize = 64;
 /// a hit compares the whole token.
 #[derive(Debug)]
 pub struct TokenCache {
-    entries: HashMap<u64, Entry>,
-    by_end: BTreeMap<(u64, u64), u64>,
-    hasher: RandomState,
+    entries: HashTable<Entry>,
+    /// When each entry ends, and its hash.
+    by_end: BTreeMap<Place, u64>,
+    hash: TailHash,
     max_entries: usize,
     max_bytes: usize,
     bytes: usize,
     sequence: u64,
 }
 
+/// The second in which an entry ends, and a number of its own.
+type Place = (u64, u64);
+
 struct Entry {
     token: Box<[u8]>,
     identity: Rc<Identity>,
     keys_version: u64,
-    place: (u64, u64),
+    place: Place,
     size: usize,
 }
 
@@ -43,9 +46,9 @@ impl TokenCache {
     /// An empty cache; `0` for either bound turns it off.
     pub fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: HashTable::new(),
             by_end: BTreeMap::new(),
-            hasher: RandomState::new(),
+            hash: TailHash::new(),
             max_entries,
             max_bytes,
             bytes: 0,
@@ -61,43 +64,79 @@ impl TokenCache {
         is_ahead: impl FnOnce(u64) -> bool,
         keys_version: impl FnOnce(usize) -> Option<u64>,
     ) -> Option<Rc<Identity>> {
-        let found = self.entries.get(&self.hash(token)).filter(|entry| {
-            let current = || keys_version(entry.identity.provider_index()) == Some(entry.keys_version);
-            is_same(&entry.token, token) && is_ahead(entry.identity.ends()) && current()
-        });
-        found.map(|entry| Rc::clone(&entry.identity))
+        let entry = self.entries.find(self.hash.of(token)?, |entry| is_same(&entry.token, token))?;
+        let identity = &entry.identity;
+        let is_current = || keys_version(identity.provider_index()) == Some(entry.keys_version);
+        (is_ahead(identity.ends()) && is_current()).then(|| Rc::clone(identity))
     }
 
     /// Keeps an identity for the next time, and lets others go for it.
     pub fn insert(&mut self, token: &[u8], identity: &Rc<Identity>, keys_version: u64) {
-        // The token's text, the entry, and what the two maps add for each.
+        // The token's text, the entry, and what the two collections add for each.
         let size = identity.size().saturating_add(token.len()).saturating_add(160);
         if self.max_entries == 0 || size > self.max_bytes {
             return;
         }
-        let hash = self.hash(token);
-        self.remove(hash);
+        let Some(hash) = self.hash.of(token) else { return };
+        if let Some(place) = self.remove(hash, |entry| is_same(&entry.token, token)) {
+            self.by_end.remove(&place);
+        }
         while self.entries.len() >= self.max_entries || self.bytes.saturating_add(size) > self.max_bytes {
-            let Some((_, first)) = self.by_end.pop_first() else { return };
-            self.remove(first);
+            let Some((first, hash)) = self.by_end.pop_first() else { return };
+            self.remove(hash, |entry| entry.place == first);
         }
         let place = (identity.ends(), self.sequence);
         self.sequence = self.sequence.wrapping_add(1);
         self.bytes = self.bytes.saturating_add(size);
         self.by_end.insert(place, hash);
         let entry = Entry { token: token.into(), identity: Rc::clone(identity), keys_version, place, size };
-        self.entries.insert(hash, entry);
+        let rehash = |entry: &Entry| self.hash.of(&entry.token).unwrap_or_default();
+        self.entries.insert_unique(hash, entry, rehash);
     }
 
-    fn remove(&mut self, hash: u64) {
-        if let Some(entry) = self.entries.remove(&hash) {
-            self.by_end.remove(&entry.place);
-            self.bytes = self.bytes.saturating_sub(entry.size);
-        }
+    fn remove(&mut self, hash: u64, is_it: impl FnMut(&Entry) -> bool) -> Option<Place> {
+        let (entry, _) = self.entries.find_entry(hash, is_it).ok()?.remove();
+        self.bytes = self.bytes.saturating_sub(entry.size);
+        Some(entry.place)
+    }
+}
+
+/// How much of a token's end is hashed: a part of its signature, by which tokens differ. No token is shorter.
+const TAIL: usize = 32;
+
+/// Multilinear hashing: with keys that nobody knows, any two ends collide with a probability of 2^-32, whoever chose
+/// them (Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
+struct TailHash {
+    first: u64,
+    pairs: [(u64, u64); TAIL / 8],
+}
+
+impl TailHash {
+    fn new() -> Self {
+        let random = RandomState::new();
+        let mut number = 0_u64;
+        let mut key = || {
+            number = number.wrapping_add(1);
+            random.hash_one(number)
+        };
+        Self { first: key(), pairs: std::array::from_fn(|_| (key(), key())) }
     }
 
-    fn hash(&self, token: &[u8]) -> u64 {
-        self.hasher.hash_one(token.last_chunk::<TAIL>().map_or(token, |tail| tail))
+    fn of(&self, token: &[u8]) -> Option<u64> {
+        let (words, _) = token.last_chunk::<TAIL>()?.as_chunks::<8>();
+        let sum = words.iter().zip(&self.pairs).fold(self.first, |sum, (word, (one, two))| {
+            let word = u64::from_le_bytes(*word);
+            let (low, high) = (word & u64::from(u32::MAX), word >> 32);
+            sum.wrapping_add(one.wrapping_add(low).wrapping_mul(two.wrapping_add(high)))
+        });
+        // Only these bits are as good as said.
+        Some(sum >> 32)
+    }
+}
+
+impl std::fmt::Debug for TailHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TailHash").finish_non_exhaustive()
     }
 }
 

@@ -28,6 +28,15 @@ pub struct Credential<'a> {
     source: &'a TokenSource,
 }
 
+/// What takes a credential out of its request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// This header goes.
+    Header(Rc<str>),
+    /// This header keeps the rest of its value.
+    Rewrite(&'static str, Vec<u8>),
+}
+
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credential").field("source", self.source).finish_non_exhaustive()
@@ -62,8 +71,11 @@ impl<'a> Credential<'a> {
     /// The credential as a bearer token: `token68` of RFC 9110 section 11.2, which every JWT is.
     ///
     /// # Errors
-    /// `malformed_credential` for one that cannot be a bearer token.
+    /// `several_credentials` for a header of more than one, `malformed_credential` for what cannot be a bearer token.
     pub fn token(&self) -> Result<&'a str, Reason> {
+        if matches!(self.source, TokenSource::Header(_)) && self.bytes.contains(&b',') {
+            return Err(Reason::SeveralCredentials);
+        }
         let body = self.bytes.iter().rposition(|b| *b != b'=').and_then(|last| self.bytes.get(..=last));
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(b);
         match (body, str::from_utf8(self.bytes)) {
@@ -92,25 +104,28 @@ impl<'a> Credential<'a> {
         }
     }
 
-    /// Takes the credential out of the request: its header, its cookie crumb or its query parameter.
-    pub(crate) fn remove(
-        &self,
-        head: &RequestHead<'_>,
-        remove: &mut Vec<Rc<str>>,
-        rewrite: &mut Option<(&'static str, Vec<u8>)>,
-    ) {
+    /// How to take the credential out of the request: its header, its cookie crumb or its query parameter.
+    pub(crate) fn removal(&self, head: &RequestHead<'_>) -> Removal {
         match self.source {
-            TokenSource::Header(name) => remove.push(Rc::clone(name)),
+            TokenSource::Header(name) => Removal::Header(Rc::clone(name)),
+            TokenSource::Cookie(_) | TokenSource::Query(_) => self.removal_elsewhere(head),
+        }
+    }
+
+    #[cold]
+    fn removal_elsewhere(&self, head: &RequestHead<'_>) -> Removal {
+        match self.source {
+            TokenSource::Header(name) => Removal::Header(Rc::clone(name)),
             TokenSource::Cookie(name) => {
                 let rest = crumbs(head).filter(|crumb| crumb_value(crumb, name).is_none());
                 let rest = rest.collect::<Vec<_>>().join(&b"; "[..]);
                 if rest.is_empty() {
-                    remove.push("cookie".into());
+                    Removal::Header("cookie".into())
                 } else {
-                    *rewrite = Some(("cookie", rest));
+                    Removal::Rewrite("cookie", rest)
                 }
             }
-            TokenSource::Query(name) => *rewrite = Some((":path", without_parameter(head.path(), name))),
+            TokenSource::Query(name) => Removal::Rewrite(":path", without_parameter(head.path(), name)),
         }
     }
 }
@@ -125,6 +140,20 @@ impl TokenSource {
     ) -> Result<(), Reason> {
         match self {
             Self::Header(name) => header_credential(head, name)?.into_iter().try_for_each(take),
+            Self::Cookie(_) | Self::Query(_) => self.each_elsewhere(head, path, take),
+        }
+    }
+
+    /// Few gateways look here, so this stays out of the way of those that do not.
+    #[cold]
+    fn each_elsewhere<'a>(
+        &self,
+        head: &RequestHead<'a>,
+        path: &Path<'a>,
+        take: impl FnMut(&'a [u8]) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        match self {
+            Self::Header(_) => Ok(()),
             Self::Cookie(name) => crumbs(head)
                 .filter_map(|crumb| crumb_value(crumb, name))
                 // A browser keeps sending a cookie that was cleared.
@@ -141,11 +170,12 @@ impl TokenSource {
     }
 }
 
-/// Envoy joins repeated headers with commas, so a comma is a second credential too.
+/// Envoy joins repeated headers with commas, so a comma is a second credential too. In what may be a token it is
+/// looked for by [`Credential::token`], which a token that is known already does not come to.
 fn header_credential<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'a [u8]>, Reason> {
     let mut values = head.values(name);
     let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() || value.contains(&b',') {
+    if values.next().is_some() {
         return Err(Reason::SeveralCredentials);
     }
     let value = value.trim_ascii();
@@ -155,6 +185,9 @@ fn header_credential<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'
         // Only spaces may stand between (RFC 9110 section 11.4); others stay, and spoil the token.
         let spaces = rest.iter().take_while(|b| **b == b' ').count();
         return Ok(Some(rest.get(spaces..).unwrap_or_default()));
+    }
+    if value.contains(&b',') {
+        return Err(Reason::SeveralCredentials);
     }
     // Another scheme in `authorization` is somebody else's business, not a bearer token that went wrong.
     Ok((name != "authorization").then_some(value))
@@ -312,16 +345,10 @@ mod tests {
             let sources = all_sources();
             let head = head(path, headers);
             let parsed = Path::parse(path.as_bytes()).unwrap();
-            let (mut remove, mut rewrite) = (Vec::new(), None);
-            Credential::extract(&sources, &head, &parsed).unwrap().unwrap().remove(
-                &head,
-                &mut remove,
-                &mut rewrite,
-            );
-            (remove, rewrite.map(|(name, value)| (name, String::from_utf8(value).unwrap())))
+            Credential::extract(&sources, &head, &parsed).unwrap().unwrap().removal(&head)
         };
-        let removed = |name: &str| (vec![name.into()], None);
-        let rewritten = |name, value: &str| (vec![], Some((name, value.to_owned())));
+        let removed = |name: &str| Removal::Header(name.into());
+        let rewritten = |name, value: &str| Removal::Rewrite(name, value.into());
         assert_eq!(take("/", &[("authorization", "Bearer a")]), removed("authorization"));
         assert_eq!(take("/", &[("cookie", "at=a")]), removed("cookie"));
         assert_eq!(take("/", &[("cookie", "x=1; at=a;y=2")]), rewritten("cookie", "x=1; y=2"));

@@ -15,6 +15,7 @@ mod verify;
 
 pub use cache::TokenCache;
 pub use claims::{ClaimMap, ClaimPath, Identity};
+pub(crate) use extract::Removal;
 pub use extract::{Credential, TokenSource};
 pub use unverified::{Segments, UnverifiedToken};
 pub use verify::VerifiedToken;

@@ -8,7 +8,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::PollSemaphore;
 
 /// The end of a request's head.
 mod head;
@@ -17,6 +16,7 @@ mod room;
 
 use self::head::HeadEnd;
 pub(super) use self::room::Room;
+use self::room::Turn;
 
 /// How long the head of a request may take, from its first byte or, for the first one, from the connection.
 const HEAD: Duration = Duration::from_secs(10);
@@ -52,8 +52,8 @@ enum Phase {
 struct Waiting {
     /// When it is too late; an idle connection is the server's own affair.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Others wait for a place.
-    wanted: PollSemaphore,
+    /// Until others want its place.
+    turn: Turn,
 }
 
 impl Connection {
@@ -84,7 +84,7 @@ impl Connection {
     /// An answer is on its way: what comes next is another request.
     fn answered(&mut self, cx: &mut Context<'_>) {
         if let Phase::Busy = self.phase {
-            let mut waiting = Waiting { deadline: None, wanted: self.room.wanted() };
+            let mut waiting = Waiting { deadline: None, turn: self.room.turn() };
             // The server need not read again before something comes; so this is what wakes it when its place is wanted.
             if waiting.is_over(cx) {
                 cx.waker().wake_by_ref();
@@ -99,6 +99,14 @@ impl Connection {
             Phase::Idle(waiting) | Phase::Head(waiting, _) => waiting.is_over(cx),
             Phase::Busy => false,
         }
+    }
+
+    /// Why reading ends here.
+    fn leave(&mut self) -> io::Error {
+        if let Phase::Idle(waiting) | Phase::Head(waiting, _) = &mut self.phase {
+            waiting.turn.leave();
+        }
+        io::ErrorKind::TimedOut.into()
     }
 
     /// Passes on what became of a write, unless the client takes nothing for too long.
@@ -118,21 +126,12 @@ impl Connection {
 impl Waiting {
     fn until(room: &Room, deadline: Duration) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + deadline));
-        Self { deadline: Some(deadline), wanted: room.wanted() }
+        Self { deadline: Some(deadline), turn: room.turn() }
     }
 
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
-        late || self.leaves(cx)
-    }
-
-    /// Whether somebody wants this place; if so, he has been heard.
-    fn leaves(&mut self, cx: &mut Context<'_>) -> bool {
-        let Poll::Ready(wish) = self.wanted.poll_acquire(cx) else { return false };
-        if let Some(wish) = wish {
-            wish.forget();
-        }
-        true
+        late || self.turn.poll(cx).is_ready()
     }
 }
 
@@ -149,7 +148,7 @@ impl AsyncRead for Connection {
                 Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
             }
             Poll::Ready(Ok(())) => Poll::Ready(self.came(buf.filled().get(before..).unwrap_or_default())),
-            Poll::Pending if self.is_over(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending if self.is_over(cx) => Poll::Ready(Err(self.leave())),
             pending_or_failed => pending_or_failed,
         }
     }
@@ -182,5 +181,67 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: issuer\r\n\r\n";
+    const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+
+    /// A client, and its connection with a request under way.
+    async fn busy(room: &Room) -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = Connection::new(stream, room.clone()).await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        connection.read_exact(&mut [0; REQUEST.len()]).await.unwrap();
+        (client, connection)
+    }
+
+    /// Waits until the server is told that this connection is over.
+    async fn is_over(connection: &mut Connection) {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_secs(8), connection.read(&mut byte)).await;
+        let told = read.expect("it stays").expect_err("nothing to read");
+        assert_eq!(told.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_becomes_idle_while_others_wait_leaves() {
+        let room = Room::for_many(1);
+        let (_client, mut connection) = busy(&room).await;
+        let mut next = pin!(room.place());
+        assert!(next.as_mut().now_or_never().is_none());
+        assert!(connection.read(&mut [0]).now_or_never().is_none(), "not before its answer");
+        connection.write_all(ANSWER).await.unwrap();
+        is_over(&mut connection).await;
+        drop(connection);
+        assert!(next.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_has_another_request_lets_somebody_else_leave() {
+        let room = Room::for_many(2);
+        let (mut client, mut connection) = busy(&room).await;
+        let (_other_client, mut other) = busy(&room).await;
+        let mut next = pin!(room.place());
+        assert!(next.as_mut().now_or_never().is_none());
+        connection.write_all(ANSWER).await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        connection.read_exact(&mut [0; REQUEST.len()]).await.unwrap();
+        other.write_all(ANSWER).await.unwrap();
+        is_over(&mut other).await;
+        drop(other);
+        assert!(next.await.is_some());
     }
 }

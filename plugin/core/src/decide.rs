@@ -207,7 +207,7 @@ impl<'g, H: Host> Check<'g, H> {
         known.map_or_else(|| self.verify(credential), Ok)
     }
 
-    /// Who sent a token that nobody has sent before.
+    /// Who sent a token that is not in the cache.
     #[inline(never)]
     fn verify(&mut self, credential: &Credential<'_>) -> Result<Rc<Identity>, Stop> {
         let segments = Segments::decode(credential.token()?)?;

@@ -104,8 +104,8 @@ impl TokenCache {
 /// How much of a token's end is hashed: a part of its signature, by which tokens differ. No token is shorter.
 const TAIL: usize = 32;
 
-/// Multilinear hashing: with keys that nobody knows, any two ends collide with a probability of 2^-32, whoever chose
-/// them (Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
+/// Multilinear hashing: with keys that nobody knows, two different ends collide with a probability of 2^-32,
+/// whoever chose them (Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
 struct TailHash {
     first: u64,
     pairs: [(u64, u64); TAIL / 8],
@@ -144,4 +144,67 @@ impl std::fmt::Debug for TailHash {
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
     one.len() == other.len() && words.iter().zip(other_words).all(|(a, b)| a == b) && rest == other_rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Tokens of one hash: they differ at the beginning alone.
+    fn token(number: u8) -> Vec<u8> {
+        [vec![number; 40], vec![b'~'; TAIL]].concat()
+    }
+
+    fn find(cache: &TokenCache, number: u8) -> Option<Rc<Identity>> {
+        cache.find(&token(number), |_| true, |_| Some(1))
+    }
+
+    #[test]
+    fn tokens_of_one_hash_are_kept_apart() {
+        let mut cache = TokenCache::new(2, 10_000);
+        let identities = [30, 10, 20].map(|ends| Rc::new(Identity::until(ends)));
+        for (number, identity) in (0..).zip(&identities) {
+            cache.insert(&token(number), identity, 1);
+        }
+        let is =
+            |number: u8, identity| find(&cache, number).is_some_and(|found| Rc::ptr_eq(&found, identity));
+        assert!(is(0, &identities[0]) && is(2, &identities[2]));
+        assert!(find(&cache, 1).is_none(), "it ends first");
+        assert!(cache.find(&token(0)[1..], |_| true, |_| Some(1)).is_none());
+        assert!(cache.find(&token(0)[50..], |_| true, |_| Some(1)).is_none(), "shorter than any token");
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_byte_and_on_chance() {
+        let (one, other) = (TailHash::new(), TailHash::new());
+        let good = token(0);
+        assert_eq!(one.of(&good), one.of(&token(1)));
+        assert_ne!(one.of(&good), other.of(&good));
+        for at in good.len() - TAIL..good.len() {
+            let mut changed = good.clone();
+            changed[at] ^= 1;
+            assert_ne!(one.of(&good), one.of(&changed), "{at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn books_and_entries_agree_and_stay_within_bounds(
+            inserts in prop::collection::vec((0_u8..8, 1_u64..6), 1..60),
+            max_entries in 0_usize..6,
+            max_bytes in 0_usize..2_000,
+        ) {
+            let mut cache = TokenCache::new(max_entries, max_bytes);
+            for (number, ends) in inserts {
+                let identity = Rc::new(Identity::until(ends));
+                cache.insert(&token(number), &identity, 1);
+                prop_assert!(cache.entries.len() <= max_entries && cache.bytes <= max_bytes);
+                prop_assert_eq!(cache.bytes, cache.entries.iter().map(|entry| entry.size).sum::<usize>());
+                let mut places: Vec<_> = cache.entries.iter().map(|entry| entry.place).collect();
+                places.sort_unstable();
+                prop_assert_eq!(places, cache.by_end.keys().copied().collect::<Vec<_>>());
+            }
+        }
+    }
 }

@@ -149,6 +149,23 @@ impl Identity {
     }
 }
 
+#[cfg(test)]
+impl Identity {
+    /// Somebody, until then.
+    pub(super) fn until(ends: u64) -> Self {
+        Self {
+            provider: "doorward".into(),
+            provider_index: 0,
+            user_id: "u-1".to_owned(),
+            roles: Vec::new(),
+            permissions: Vec::new(),
+            headers: Rc::default(),
+            ends,
+            marks: Marks::default(),
+        }
+    }
+}
+
 /// Revocations speak of the registered claims, whatever the provider's other names are.
 fn marks(token: &VerifiedToken<'_>, revoked: &RevokedSet) -> Marks {
     let text = |name| token.claims.get(name).and_then(Json::as_str);

@@ -21,7 +21,7 @@ pub enum TokenSource {
 }
 
 /// The one credential of a request, and nothing more is known of it: whether it has the form of a token is asked
-/// only when nobody has sent the same bytes before.
+/// only when the same bytes are not in the cache.
 #[derive(Clone, Copy)]
 pub struct Credential<'a> {
     bytes: &'a [u8],
@@ -47,7 +47,7 @@ impl<'a> Credential<'a> {
     /// Looks into every source.
     ///
     /// # Errors
-    /// `several_credentials` for more than one, wherever they stand.
+    /// `several_credentials` for more than one, wherever they stand; within one header that is for [`Self::token`] to see.
     pub fn extract(
         sources: &'a [TokenSource],
         head: &RequestHead<'a>,
@@ -108,23 +108,7 @@ impl<'a> Credential<'a> {
     pub(crate) fn removal(&self, head: &RequestHead<'_>) -> Removal {
         match self.source {
             TokenSource::Header(name) => Removal::Header(Rc::clone(name)),
-            TokenSource::Cookie(_) | TokenSource::Query(_) => self.removal_elsewhere(head),
-        }
-    }
-
-    #[cold]
-    fn removal_elsewhere(&self, head: &RequestHead<'_>) -> Removal {
-        match self.source {
-            TokenSource::Header(name) => Removal::Header(Rc::clone(name)),
-            TokenSource::Cookie(name) => {
-                let rest = crumbs(head).filter(|crumb| crumb_value(crumb, name).is_none());
-                let rest = rest.collect::<Vec<_>>().join(&b"; "[..]);
-                if rest.is_empty() {
-                    Removal::Header("cookie".into())
-                } else {
-                    Removal::Rewrite("cookie", rest)
-                }
-            }
+            TokenSource::Cookie(name) => without_cookie(head, name),
             TokenSource::Query(name) => Removal::Rewrite(":path", without_parameter(head.path(), name)),
         }
     }
@@ -140,38 +124,45 @@ impl TokenSource {
     ) -> Result<(), Reason> {
         match self {
             Self::Header(name) => header_credential(head, name)?.into_iter().try_for_each(take),
-            Self::Cookie(_) | Self::Query(_) => self.each_elsewhere(head, path, take),
-        }
-    }
-
-    /// Few gateways look here, so this stays out of the way of those that do not.
-    #[cold]
-    fn each_elsewhere<'a>(
-        &self,
-        head: &RequestHead<'a>,
-        path: &Path<'a>,
-        take: impl FnMut(&'a [u8]) -> Result<(), Reason>,
-    ) -> Result<(), Reason> {
-        match self {
-            Self::Header(_) => Ok(()),
-            Self::Cookie(name) => crumbs(head)
-                .filter_map(|crumb| crumb_value(crumb, name))
-                // A browser keeps sending a cookie that was cleared.
-                .filter(|value| !value.is_empty())
-                .try_for_each(take),
-            Self::Query(name) => path
-                .query()
-                .into_iter()
-                .flat_map(|query| query.split(|b| *b == b'&'))
-                .filter_map(|parameter| parameter_value(parameter, name))
-                .filter(|value| !value.is_empty())
-                .try_for_each(take),
+            Self::Cookie(name) => each_cookie(head, name, take),
+            Self::Query(name) => each_parameter(path, name, take),
         }
     }
 }
 
-/// Envoy joins repeated headers with commas, so a comma is a second credential too. In what may be a token it is
-/// looked for by [`Credential::token`], which a token that is known already does not come to.
+// Few gateways look into cookies and queries: that is kept out of the way of those that do not.
+
+#[cold]
+fn each_cookie<'a>(
+    head: &RequestHead<'a>,
+    name: &str,
+    take: impl FnMut(&'a [u8]) -> Result<(), Reason>,
+) -> Result<(), Reason> {
+    let values = crumbs(head).filter_map(|crumb| crumb_value(crumb, name));
+    // A browser keeps sending a cookie that was cleared.
+    values.filter(|value| !value.is_empty()).try_for_each(take)
+}
+
+#[cold]
+fn each_parameter<'a>(
+    path: &Path<'a>,
+    name: &str,
+    take: impl FnMut(&'a [u8]) -> Result<(), Reason>,
+) -> Result<(), Reason> {
+    let parameters = path.query().into_iter().flat_map(|query| query.split(|b| *b == b'&'));
+    let values = parameters.filter_map(|parameter| parameter_value(parameter, name));
+    values.filter(|value| !value.is_empty()).try_for_each(take)
+}
+
+#[cold]
+fn without_cookie(head: &RequestHead<'_>, name: &str) -> Removal {
+    let rest = crumbs(head).filter(|crumb| crumb_value(crumb, name).is_none());
+    let rest = rest.collect::<Vec<_>>().join(&b"; "[..]);
+    if rest.is_empty() { Removal::Header("cookie".into()) } else { Removal::Rewrite("cookie", rest) }
+}
+
+/// Envoy joins repeated headers with commas, so a comma is a second credential too. In what may be a token
+/// [`Credential::token`] looks for it, which nobody asks for a token that is known already.
 fn header_credential<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'a [u8]>, Reason> {
     let mut values = head.values(name);
     let Some(value) = values.next() else { return Ok(None) };
@@ -186,11 +177,11 @@ fn header_credential<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'
         let spaces = rest.iter().take_while(|b| **b == b' ').count();
         return Ok(Some(rest.get(spaces..).unwrap_or_default()));
     }
-    if value.contains(&b',') {
-        return Err(Reason::SeveralCredentials);
+    if name != "authorization" {
+        return Ok(Some(value));
     }
-    // Another scheme in `authorization` is somebody else's business, not a bearer token that went wrong.
-    Ok((name != "authorization").then_some(value))
+    // Another scheme is somebody else's business, not a bearer token that went wrong.
+    if value.contains(&b',') { Err(Reason::SeveralCredentials) } else { Ok(None) }
 }
 
 fn crumbs<'a>(head: &RequestHead<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -211,6 +202,7 @@ fn parameter_value<'a>(parameter: &'a [u8], name: &str) -> Option<&'a [u8]> {
     (decoded == name.as_bytes()).then(|| halves.next().unwrap_or_default())
 }
 
+#[cold]
 fn without_parameter(path: &[u8], name: &str) -> Vec<u8> {
     let mut halves = path.splitn(2, |b| *b == b'?');
     let (path, query) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
@@ -276,6 +268,10 @@ mod tests {
             ("/", vec![("authorization", "Bearer a"), ("authorization", "Bearer a")]),
             ("/", vec![("authorization", "Basic a"), ("authorization", "Bearer a")]),
             ("/", vec![("authorization", "Bearer a, Bearer b")]),
+            ("/", vec![("authorization", "Basic a, Bearer b")]),
+            ("/", vec![("authorization", "Bearer a,b")]),
+            ("/", vec![("x-api-token", "a,b")]),
+            ("/", vec![("x-api-token", "Bearer a,b")]),
             ("/", vec![("authorization", "Bearer a"), ("x-api-token", "b")]),
             ("/?at=b", vec![("authorization", "Bearer a")]),
             ("/?at=b&at=c", vec![]),

@@ -140,7 +140,12 @@ fn a_change_of_the_master_key_that_is_killed_happened_or_did_not() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     drop(Serving::start(folder));
-    let before = list(folder);
+    let all_but_age = || {
+        let mut keys = list(folder);
+        keys.iter_mut().for_each(|row| drop(row.remove(4)));
+        keys
+    };
+    let before = all_but_age();
     for round in 0..12 {
         let new = format!("new-key-{round}");
         let wal = folder.join("data/doorward.db-wal");
@@ -166,7 +171,7 @@ fn a_change_of_the_master_key_that_is_killed_happened_or_did_not() {
         let told = succeed(folder, &["keys", "rotate", "--master", &new]);
         assert!(told.contains("sealed under the master key in"), "{told}");
         fs::rename(folder.join(&new), folder.join("data/doorward.db.master-key")).unwrap();
-        assert_eq!(list(folder), before, "round {round}");
+        assert_eq!(all_but_age(), before, "round {round}");
     }
     drop(Serving::start(folder));
 }

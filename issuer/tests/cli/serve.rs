@@ -27,13 +27,10 @@ fn the_document_of_the_api_is_printed_as_it_is_served() {
     assert_eq!(printed, Serving::start(folder.path()).get("/openapi.json"));
 }
 
-#[test]
-fn a_request_under_way_is_answered_before_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let serving = Serving::start(folder.path());
+/// Begins a request, and returns what is missing of it.
+fn begin_to_register(stream: &mut TcpStream) -> String {
     let body = json!({"email": "a@b.com", "password": PASSWORD}).to_string();
     let (first, rest) = body.split_at(10);
-    let mut stream = TcpStream::connect(serving.public).unwrap();
     write!(
         stream,
         "POST /auth/register HTTP/1.1\r\nhost: issuer\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n\
@@ -46,6 +43,15 @@ fn a_request_under_way_is_answered_before_the_end() {
     stream.read_exact(&mut interim).unwrap();
     assert_eq!(text(&interim), "HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(first.as_bytes()).unwrap();
+    rest.to_owned()
+}
+
+#[test]
+fn a_request_under_way_is_answered_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(folder.path());
+    let mut stream = TcpStream::connect(serving.public).unwrap();
+    let rest = begin_to_register(&mut stream);
     serving.signal();
     serving.wait_for_log("draining");
     stream.write_all(rest.as_bytes()).unwrap();
@@ -55,27 +61,32 @@ fn a_request_under_way_is_answered_before_the_end() {
     serving.ended();
 }
 
+/// Reads an answer to its end.
+fn head_of_answer(kept: &mut BufReader<TcpStream>) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(kept.read_line(&mut head).unwrap() > 0, "closed after {head}");
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    kept.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
+    head
+}
+
 #[test]
 fn a_connection_that_is_kept_is_told_to_end_and_a_new_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::start(folder.path());
     let mut kept = BufReader::new(TcpStream::connect(serving.public).unwrap());
-    let mut ask = || {
-        kept.get_mut().write_all(b"GET /health HTTP/1.1\r\nhost: issuer\r\n\r\n").unwrap();
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert!(kept.read_line(&mut head).unwrap() > 0, "closed after {head}");
-        }
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-        kept.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
-        head
-    };
-    assert!(!ask().contains("connection: close"));
+    kept.get_mut().write_all(b"GET /health HTTP/1.1\r\nhost: issuer\r\n\r\n").unwrap();
+    assert!(!head_of_answer(&mut kept).contains("connection: close"));
+    // With a request under way it is kept for longer than a busy machine needs to close the listener.
+    let rest = begin_to_register(kept.get_mut());
     serving.signal();
     serving.wait_for_log("draining");
     eventually("a listener that is closed", || TcpStream::connect(serving.public).is_err());
-    let last = ask();
-    assert!(last.starts_with("HTTP/1.1 200 ") && last.contains("connection: close"), "{last}");
+    kept.get_mut().write_all(rest.as_bytes()).unwrap();
+    let last = head_of_answer(&mut kept);
+    assert!(last.starts_with("HTTP/1.1 201 ") && last.contains("connection: close"), "{last}");
     assert_eq!(kept.read(&mut [0]).unwrap(), 0);
     serving.ended();
 }

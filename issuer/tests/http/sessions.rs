@@ -118,10 +118,10 @@ fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
     let issuer = Issuer::start_with(&[("token.refresh_ttl", "1h"), ("token.session_ttl", "90m")]);
     issuer.register("a@b.com");
     let (idle, busy) = (issuer.login("a@b.com"), issuer.login("a@b.com"));
-    issuer.clock.advance(Duration::from_secs(3599));
+    issuer.clock.advance(Duration::from_secs(3540));
     let busy = refreshed(&issuer, &busy);
-    assert!(busy["refresh_expires_in"].as_u64().unwrap() <= 1801, "not beyond the session: {busy}");
-    issuer.clock.advance(Duration::from_secs(2));
+    assert!(busy["refresh_expires_in"].as_u64().unwrap() <= 1860, "not beyond the session: {busy}");
+    issuer.clock.advance(Duration::from_secs(61));
     assert_dead(&issuer, &idle);
     issuer.clock.advance(Duration::from_secs(1200));
     let last = refreshed(&issuer, &busy);
@@ -189,7 +189,8 @@ fn sessions_are_listed_with_what_the_user_knows_them_by() {
     assert_eq!((&older["device"], &older["address"]), (&json!("a phone"), &json!("2001:db8::1")));
     assert_eq!(older["current"], true);
     let time = |member: &str| text(older, member).parse::<jiff::Timestamp>().unwrap();
-    assert_eq!(time("last_used_at").duration_since(time("created_at")).as_secs(), 120);
+    let used_for = time("last_used_at").duration_since(time("created_at")).as_secs();
+    assert!((120..180).contains(&used_for), "{used_for}");
     assert_eq!(time("expires_at").duration_since(time("last_used_at")).as_secs(), 86_400);
 }
 

@@ -1,4 +1,5 @@
 use std::env;
+use std::time::Duration;
 
 use doorward_issuer::domain::clock::{
     Clock as _, Random, SystemClock, SystemRandom, random_bytes, random_uuid,
@@ -19,6 +20,9 @@ use mongodb::Client;
 use mongodb::bson::{Document, Uuid, doc};
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+/// However busy the machine is: what is asked of both stores is not about that.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database that nobody else uses.
 pub(crate) trait Fixture: Sized {
@@ -59,7 +63,8 @@ impl Fixture for Sqlite {
     }
 
     async fn open(&self) -> SqliteStore {
-        SqliteStore::open(&self.folder.path().join("doorward.db")).await.expect("the file opens")
+        let file = self.folder.path().join("doorward.db");
+        SqliteStore::open_patiently(&file, PATIENCE).await.expect("the file opens")
     }
 
     async fn edit(&self, user: UserId, edit: Edit) {
@@ -98,7 +103,7 @@ impl Fixture for Mongo {
     }
 
     async fn open(&self) -> MongoStore {
-        MongoStore::connect(&self.url).await.expect("the database opens")
+        MongoStore::connect_patiently(&self.url, PATIENCE).await.expect("the database opens")
     }
 
     async fn edit(&self, user: UserId, edit: Edit) {

@@ -4,7 +4,7 @@ use mongodb::bson::{DateTime, Uuid};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::page::{behind, newest_first};
 use super::sessions::time;
 use super::users::{bson_id, domain_id};
@@ -33,7 +33,7 @@ impl Alerts for MongoStore {
             let found = alerts.find(filter).sort(newest_first("at")).limit(limit.into()).await?;
             found.try_collect::<Vec<AlertRecord>>().await
         };
-        bounded(find).await?.into_iter().map(KeptAlert::try_from).collect()
+        self.bounded(find).await?.into_iter().map(KeptAlert::try_from).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use mongodb::{ClientSession, error};
 
 pub(super) use self::counters::AttemptRecord;
 use self::counters::{Found, Revised, binary, read, revise};
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::outbox::append;
 use super::sessions::time;
 use crate::domain::attempts::{Admission, Counter, CounterKey, Rule, Tally, is_familiar, judge};
@@ -27,7 +27,7 @@ use crate::domain::ports::{Attempts, StoreError};
 impl Attempts for MongoStore {
     async fn admit(&self, counters: &[Counter], now: Timestamp) -> Result<Admission, StoreError> {
         let (store, counters) = (self.clone(), counters.to_vec());
-        bounded(async move { admit(&store, &counters, now).await }).await
+        self.bounded(async move { admit(&store, &counters, now).await }).await
     }
 
     async fn give_back(&self, counters: &[Counter], now: Timestamp) -> Result<(), StoreError> {
@@ -45,7 +45,7 @@ impl Attempts for MongoStore {
 
     async fn unlock(&self, accounts: &[CounterKey], user: UserId, report: &Report) -> Result<(), StoreError> {
         let (store, work) = (self.clone(), (accounts.to_vec(), user, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             store
                 .tell(work, |t, store, (accounts, user, report)| {
                     unlock(t, store, accounts, *user, report).boxed()
@@ -63,7 +63,7 @@ impl MongoStore {
         change: impl Fn(Rule, Tally) -> Tally + Send + Sync + 'static,
     ) -> Result<(), StoreError> {
         let (store, counters) = (self.clone(), counters.to_vec());
-        bounded(async move {
+        self.bounded(async move {
             let _turn = store.counting.lock().await;
             change_all(&store, &counters, change).await
         })

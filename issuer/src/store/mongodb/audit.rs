@@ -4,7 +4,7 @@ use mongodb::bson::{DateTime, Uuid};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::page::{behind, newest_first};
 use super::users::{bson_id, domain_id};
 use crate::domain::audit::AuditEntry;
@@ -40,7 +40,7 @@ impl Audit for MongoStore {
             let found = audit.find(behind("at", after)).sort(newest_first("at")).limit(limit.into()).await?;
             found.try_collect::<Vec<AuditRecord>>().await
         };
-        bounded(find).await?.into_iter().map(AuditEntry::try_from).collect()
+        self.bounded(find).await?.into_iter().map(AuditEntry::try_from).collect()
     }
 }
 

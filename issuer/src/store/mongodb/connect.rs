@@ -49,6 +49,7 @@ pub struct MongoStore {
     /// Held by the one attempt of this process that is being counted.
     pub(super) counting: Arc<Mutex<()>>,
     pub(super) database: Database,
+    patience: Duration,
 }
 
 const DEFAULT_DATABASE: &str = "doorward";
@@ -58,7 +59,7 @@ const SELECTION: Duration = Duration::from_secs(2);
 /// requests wait for each other while the database waits for its journal.
 const CONNECTIONS: u32 = 32;
 /// How long a whole operation may take, as far as whoever waits for it is concerned.
-const OPERATION: Duration = Duration::from_millis(2900);
+const PATIENCE: Duration = Duration::from_millis(2900);
 
 impl MongoStore {
     /// Connects to the database that `url` names (`doorward` if it names none), and makes its indexes.
@@ -66,6 +67,14 @@ impl MongoStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
+        Self::connect_patiently(url, PATIENCE).await
+    }
+
+    /// Like [`connect`](Self::connect), for those who would rather wait that long than hear that the store is unavailable.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn connect_patiently(url: &str, patience: Duration) -> Result<Self, OpenError> {
         let client = Client::with_options(options(url).await?).map_err(|_| OpenError::Url)?;
         let database = client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
         let store = Self {
@@ -86,12 +95,13 @@ impl MongoStore {
             counting: Arc::default(),
             client,
             database,
+            patience,
         };
         let hello = store.hello().await.map_err(unanswered)?;
         if !is_replica_set(&hello) {
             return Err(OpenError::NotReplicaSet);
         }
-        migrations::run(&store.database).await?;
+        migrations::run(&store).await?;
         Ok(store)
     }
 
@@ -126,7 +136,18 @@ impl MongoStore {
 
     async fn hello(&self) -> Result<Document, StoreError> {
         let database = self.database.clone();
-        bounded(async move { database.run_command(doc! { "hello": 1 }).await }).await
+        self.bounded(async move { database.run_command(doc! { "hello": 1 }).await }).await
+    }
+
+    /// Runs a driver's future to its end, in a task of its own: the driver's futures must not be dropped half way. Whoever
+    /// asked waits no longer than his patience.
+    pub(super) async fn bounded<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let task = tokio::spawn(operation);
+        let done = timeout(self.patience, task).await.map_err(StoreError::unavailable)?;
+        done.map_err(StoreError::unavailable)?.map_err(failure)
     }
 }
 
@@ -135,18 +156,8 @@ impl StoreHealth for MongoStore {
     async fn ping(&self) -> Result<(), StoreError> {
         // A read with majority concern on the primary: so there is one, and a majority behind it.
         let roles = self.roles.clone();
-        bounded(async move { roles.find_one(doc! {}).await }).await.map(drop)
+        self.bounded(async move { roles.find_one(doc! {}).await }).await.map(drop)
     }
-}
-
-/// Runs a driver's future to its end, in a task of its own: the driver's futures must not be dropped half way. Whoever
-/// asked waits no longer than [`OPERATION`].
-pub(super) async fn bounded<T: Send + 'static>(
-    operation: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
-) -> Result<T, StoreError> {
-    let task = tokio::spawn(operation);
-    let done = timeout(OPERATION, task).await.map_err(StoreError::unavailable)?;
-    done.map_err(StoreError::unavailable)?.map_err(failure)
 }
 
 /// What a failure of the driver means to the flows.

@@ -6,7 +6,7 @@ use mongodb::bson::{Binary, DateTime, doc};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::revocations::revoke;
 use crate::domain::keys::{KeyEntry, KeyId, KeyKind, RingChange, SealedKey, SealedRing};
 use crate::domain::ports::{Keys, RingChanged, StoreError};
@@ -34,12 +34,13 @@ pub(super) const RING: &str = "key_ring";
 impl Keys for MongoStore {
     async fn load(&self) -> Result<SealedRing, StoreError> {
         let (counters, keys) = (self.counters.clone(), self.keys.clone());
-        let (version, keys): (_, Vec<KeyRecord>) = bounded(async move {
-            // The version first: what changes between the two reads makes the keys newer than it says, never older.
-            let version = counters.find_one(doc! { "_id": RING }).await?;
-            Ok((version, keys.find(doc! {}).await?.try_collect().await?))
-        })
-        .await?;
+        let (version, keys): (_, Vec<KeyRecord>) = self
+            .bounded(async move {
+                // The version first: what changes between the two reads makes the keys newer than it says, never older.
+                let version = counters.find_one(doc! { "_id": RING }).await?;
+                Ok((version, keys.find(doc! {}).await?.try_collect().await?))
+            })
+            .await?;
         let version = version.map_or(Ok(0), |ring| u64::try_from(ring.value));
         let keys = keys.into_iter().map(SealedKey::try_from).collect::<Result<_, _>>()?;
         Ok(SealedRing { version: parsed(version, "the key ring's version")?, keys })
@@ -54,7 +55,7 @@ impl Keys for MongoStore {
                 })
                 .await
         };
-        bounded(work).await
+        self.bounded(work).await
     }
 }
 

@@ -7,7 +7,7 @@ use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::outbox::append_counted;
 use super::users::{bson_id, change_user, domain_id, refused};
 use crate::domain::event::Report;
@@ -39,7 +39,7 @@ struct OwnerRecord {
 impl Letters for MongoStore {
     async fn post(&self, owner: Option<TokenOwner>, report: &Report) -> Result<Changed, StoreError> {
         let (store, work) = (self.clone(), (owner, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             store.tell(work, |t, store, (owner, report)| post(t, store, *owner, report).boxed()).await
         })
         .await
@@ -52,7 +52,7 @@ impl Letters for MongoStore {
         now: Timestamp,
     ) -> Result<Option<FoundToken>, StoreError> {
         let (tokens, filter) = (self.tokens.clone(), good(purpose, fingerprint, now));
-        let found = bounded(async move { tokens.find_one(filter).await }).await?;
+        let found = self.bounded(async move { tokens.find_one(filter).await }).await?;
         let Some(OwnerRecord { user, epoch }) = found.and_then(|record| record.owner) else {
             return Ok(None);
         };
@@ -68,7 +68,7 @@ impl Letters for MongoStore {
         report: &Report,
     ) -> Result<Changed, WriteUserError> {
         let (store, work) = (self.clone(), (token.clone(), change.clone(), report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             let redeem = store.tell(work, |t, store, (token, change, report)| {
                 redeem(t, store, token, change, report).boxed()
             });

@@ -4,7 +4,7 @@ use mongodb::bson::{DateTime, Uuid, doc};
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::outbox::append_if_there;
 use super::page::{behind, newest_first};
 use super::sessions::time;
@@ -38,7 +38,7 @@ pub(super) struct LoginRecord {
 impl LoginHistory for MongoStore {
     async fn failed(&self, user: Option<UserId>, report: &Report) -> Result<(), StoreError> {
         let (store, work) = (self.clone(), (user, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             store.tell(work, |t, store, (user, report)| failed(t, store, *user, report).boxed()).await
         })
         .await
@@ -57,14 +57,14 @@ impl LoginHistory for MongoStore {
             let found = logins.find(filter).sort(newest_first("at")).limit(limit.into()).await?;
             found.try_collect::<Vec<LoginRecord>>().await
         };
-        bounded(find).await?.into_iter().map(LoginEntry::try_from).collect()
+        self.bounded(find).await?.into_iter().map(LoginEntry::try_from).collect()
     }
 
     async fn acquaintance(&self, user: UserId, device: &str) -> Result<Acquaintance, StoreError> {
         let logins = self.logins.clone();
         let with_any = doc! { "user": bson_id(user.uuid()), "device": { "$exists": true } };
         let with_it = doc! { "user": bson_id(user.uuid()), "device": device };
-        bounded(async move {
+        self.bounded(async move {
             if logins.find_one(with_it).await?.is_some() {
                 return Ok(Acquaintance::of(true, true));
             }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
+use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
-use mongodb::{Database, IndexModel};
 
 use super::administrators::COUNTER;
-use super::connect::bounded;
+use super::connect::MongoStore;
 use super::keys::RING;
 use super::page::newest_first;
 use super::revocations::PLACES;
@@ -19,7 +19,7 @@ pub(super) const USERNAME: &str = "users_username";
 
 /// Makes the indexes, and the documents that always exist; what is there stays. Never in a transaction, where MongoDB could
 /// not make them.
-pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
+pub(super) async fn run(store: &MongoStore) -> Result<(), StoreError> {
     // Only documents that have a user name are in its index, so that many can have none.
     let named = doc! { "username": { "$type": "string" } };
     for (collection, index) in [
@@ -47,14 +47,16 @@ pub(super) async fn run(database: &Database) -> Result<(), StoreError> {
         ("alerts", IndexModel::builder().keys(newest_first("at")).build()),
         ("keys", unique(doc! { "kind": 1, "number": 1 }, "keys_kind_number", None)),
     ] {
-        let collection = database.collection::<Document>(collection);
-        bounded(async move { collection.create_index(index).await }).await.map(drop)?;
+        let collection = store.database.collection::<Document>(collection);
+        store.bounded(async move { collection.create_index(index).await }).await.map(drop)?;
     }
     // So that transactions find them: two that had to make one would be in each other's way.
     for counter in [PLACES, RING, COUNTER] {
-        let counters = database.collection::<Document>("counters");
+        let counters = store.database.collection::<Document>("counters");
         let zero = doc! { "$setOnInsert": { "value": 0_i64 } };
-        bounded(async move { counters.update_one(doc! { "_id": counter }, zero).upsert(true).await }).await?;
+        store
+            .bounded(async move { counters.update_one(doc! { "_id": counter }, zero).upsert(true).await })
+            .await?;
     }
     Ok(())
 }

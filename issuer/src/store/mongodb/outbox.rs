@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::audit::record;
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::letters::issue;
 use super::users::{bson_id, domain_id};
 use super::{alerts, logins};
@@ -59,12 +59,12 @@ impl Outbox for MongoStore {
             let found = outbox.find(filter).sort(doc! { "sequence": 1 }).await?;
             found.try_collect::<Vec<EntryRecord>>().await
         };
-        bounded(find).await?.into_iter().map(OutboxEntry::try_from).collect()
+        self.bounded(find).await?.into_iter().map(OutboxEntry::try_from).collect()
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         let (outbox, claim) = (self.outbox.clone(), *claim);
-        let (users, found) = bounded(async move { relay::claim(&outbox, &claim).await }).await?;
+        let (users, found) = self.bounded(async move { relay::claim(&outbox, &claim).await }).await?;
         let users = users.into_iter().map(|user| UserId::from(domain_id(user))).collect();
         let found = found.into_iter().map(Stored::try_from).collect::<Result<_, _>>()?;
         Ok(Claimed::line_up(claim, users, found))
@@ -78,28 +78,28 @@ impl Outbox for MongoStore {
     ) -> Result<(), StoreError> {
         let (outbox, claim, users) = (self.outbox.clone(), claimed.claim, claimed.users.clone());
         let fates: Vec<_> = claimed.held_up.iter().chain(fates).cloned().collect();
-        bounded(async move { relay::settle(&outbox, (claim, &users), &fates, now).await }).await
+        self.bounded(async move { relay::settle(&outbox, (claim, &users), &fates, now).await }).await
     }
 
     async fn sweep(&self, now: Timestamp, unheard: bool) -> Result<(), StoreError> {
         let outbox = self.outbox.clone();
-        bounded(async move { upkeep::sweep(&outbox, now, unheard).await }).await
+        self.bounded(async move { upkeep::sweep(&outbox, now, unheard).await }).await
     }
 
     async fn status(&self, channel: Channel) -> Result<OutboxStatus, StoreError> {
         let outbox = self.outbox.clone();
-        bounded(async move { upkeep::status(&outbox, channel).await }).await?
+        self.bounded(async move { upkeep::status(&outbox, channel).await }).await?
     }
 
     async fn troubled(&self, channel: Channel, limit: u32) -> Result<Vec<Troubled>, StoreError> {
         let outbox = self.outbox.clone();
-        let found = bounded(async move { upkeep::troubled(&outbox, channel, limit).await }).await?;
+        let found = self.bounded(async move { upkeep::troubled(&outbox, channel, limit).await }).await?;
         found.into_iter().map(Troubled::try_from).collect()
     }
 
     async fn replay(&self, which: &Replay, now: Timestamp) -> Result<u64, StoreError> {
         let (outbox, which) = (self.outbox.clone(), *which);
-        let replayed = bounded(async move { upkeep::replay(&outbox, &which, now).await }).await;
+        let replayed = self.bounded(async move { upkeep::replay(&outbox, &which, now).await }).await;
         self.news.spread();
         replayed
     }

@@ -7,7 +7,7 @@ use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::users::{bson_id, domain_id};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::keys::KeyId;
@@ -46,14 +46,16 @@ impl Revocations for MongoStore {
     async fn after(&self, after: u64, limit: u32, now: Timestamp) -> Result<RevocationPage, StoreError> {
         let (store, after) = (self.clone(), stored(after));
         let until = DateTime::from_millis(now.as_millisecond());
-        let (newest, found) = bounded(async move {
-            // The counter first: what is committed between the two reads is behind it, and comes with the next page.
-            let counter = store.counters.find_one(doc! { "_id": PLACES }).await?;
-            let filter = doc! { "_id": { "$gt": after }, "until": { "$gt": until } };
-            let found = store.revocations.find(filter).sort(doc! { "_id": 1 }).limit(limit.into()).await?;
-            Ok((counter.map_or(0, |counter| counter.value), found.try_collect::<Vec<_>>().await?))
-        })
-        .await?;
+        let (newest, found) = self
+            .bounded(async move {
+                // The counter first: what is committed between the two reads is behind it, and comes with the next page.
+                let counter = store.counters.find_one(doc! { "_id": PLACES }).await?;
+                let filter = doc! { "_id": { "$gt": after }, "until": { "$gt": until } };
+                let found =
+                    store.revocations.find(filter).sort(doc! { "_id": 1 }).limit(limit.into()).await?;
+                Ok((counter.map_or(0, |counter| counter.value), found.try_collect::<Vec<_>>().await?))
+            })
+            .await?;
         Ok(RevocationPage {
             items: found.into_iter().map(Revocation::try_from).collect::<Result<_, _>>()?,
             newest: parsed(u64::try_from(newest), "the newest revocation")?,

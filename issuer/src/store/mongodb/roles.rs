@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::administrators::{LastAdministrator, Promise};
 use super::audit::record;
-use super::connect::{MongoStore, bounded, violated_index};
+use super::connect::{MongoStore, violated_index};
 use super::outbox::append;
 use super::revocations::revoke_all;
 use super::users::domain_id;
@@ -30,7 +30,7 @@ pub(super) struct RoleRecord {
 impl Roles for MongoStore {
     async fn ensure(&self, role: &Role) -> Result<(), StoreError> {
         let (roles, record) = (self.roles.clone(), RoleRecord::from(role));
-        bounded(async move {
+        self.bounded(async move {
             match roles.insert_one(record).await {
                 Err(error) if violated_index(&error).is_some() => Ok(()),
                 inserted => inserted.map(drop),
@@ -41,7 +41,7 @@ impl Roles for MongoStore {
 
     async fn named(&self, names: &[RoleName]) -> Result<Vec<Role>, StoreError> {
         let (store, names) = (self.clone(), names.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let found = bounded(async move { find(&store, &names).await }).await?;
+        let found = self.bounded(async move { find(&store, &names).await }).await?;
         found.into_iter().map(Role::try_from).collect()
     }
 
@@ -49,7 +49,7 @@ impl Roles for MongoStore {
         let roles = self.roles.clone();
         let find =
             async move { roles.find(doc! {}).sort(doc! { "_id": 1 }).await?.try_collect::<Vec<_>>().await };
-        bounded(find).await?.into_iter().map(Role::try_from).collect()
+        self.bounded(find).await?.into_iter().map(Role::try_from).collect()
     }
 
     async fn put(
@@ -60,7 +60,7 @@ impl Roles for MongoStore {
         report: &Report,
     ) -> Result<Changed, WriteRoleError> {
         let (store, work) = (self.clone(), (old.cloned(), new.clone(), actor, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             let put = store.tell_and_revoke(work, |t, store, (old, new, actor, report)| {
                 put(t, store, old.as_ref(), new, *actor, report).boxed()
             });
@@ -71,7 +71,7 @@ impl Roles for MongoStore {
 
     async fn remove(&self, old: &Role, report: &Report) -> Result<Changed, WriteRoleError> {
         let (store, work) = (self.clone(), (old.clone(), report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             refused(
                 store
                     .tell_and_revoke(work, |t, store, (old, report)| remove(t, store, old, report).boxed())

@@ -7,7 +7,7 @@ use mongodb::options::ReturnDocument;
 use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
-use super::connect::{MongoStore, bounded};
+use super::connect::MongoStore;
 use super::outbox::{append, append_counted};
 use super::page::{behind, newest_first};
 use super::revocations::revoke;
@@ -45,7 +45,7 @@ pub(super) struct SessionRecord {
 impl Sessions for MongoStore {
     async fn open(&self, session: &Session, report: &Report) -> Result<Opened, StoreError> {
         let (store, work) = (self.clone(), (SessionRecord::from(session), report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             store.tell(work, |t, store, (record, report)| open(t, store, record, report).boxed()).await
         })
         .await
@@ -54,22 +54,23 @@ impl Sessions for MongoStore {
     async fn by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let sessions = self.sessions.clone();
         let found =
-            bounded(async move { sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
+            self.bounded(async move { sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
         found.map(Session::try_from).transpose()
     }
 
     async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError> {
         let store = self.clone();
         // Three questions: the server answers one that joins the three later than these together.
-        let found = bounded(async move {
-            let session = store.sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await?;
-            let Some(session) = session else { return Ok(None) };
-            let user = store.users.find_one(doc! { "_id": session.user }).await?;
-            let names = user.as_ref().map(|user| user.roles.as_slice()).unwrap_or_default();
-            let owned = roles::find(&store, names).await?;
-            Ok(Some((session, user, owned)))
-        })
-        .await?;
+        let found = self
+            .bounded(async move {
+                let session = store.sessions.find_one(doc! { "_id": bson_id(id.uuid()) }).await?;
+                let Some(session) = session else { return Ok(None) };
+                let user = store.users.find_one(doc! { "_id": session.user }).await?;
+                let names = user.as_ref().map(|user| user.roles.as_slice()).unwrap_or_default();
+                let owned = roles::find(&store, names).await?;
+                Ok(Some((session, user, owned)))
+            })
+            .await?;
         let Some((session, user, owned)) = found else { return Ok(None) };
         let user = user.map(|record| Ok::<_, StoreError>(Account::try_from(record)?.user)).transpose()?;
         Ok(Some(Standing { session: session.try_into()?, user, permissions: roles::permissions(owned)? }))
@@ -92,13 +93,13 @@ impl Sessions for MongoStore {
         let sessions = self.sessions.clone();
         // Also an update that finds nothing waits until a majority has what came before it: so whoever lost reads the
         // winner's write.
-        let updated = bounded(async move { sessions.update_one(filter, update).await }).await?;
+        let updated = self.bounded(async move { sessions.update_one(filter, update).await }).await?;
         Ok(if updated.matched_count == 1 { Exchanged::Yes } else { Exchanged::Lost })
     }
 
     async fn end(&self, id: SessionId, report: &Report) -> Result<bool, StoreError> {
         let (store, work) = (self.clone(), (id, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             store.tell_and_revoke(work, |t, store, (id, report)| end(t, store, *id, report).boxed()).await
         })
         .await
@@ -106,7 +107,7 @@ impl Sessions for MongoStore {
 
     async fn end_all(&self, user: UserId, report: &Report) -> Result<bool, StoreError> {
         let (store, work) = (self.clone(), (user, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             store
                 .tell_and_revoke(work, |t, store, (user, report)| end_all(t, store, *user, report).boxed())
                 .await
@@ -128,7 +129,7 @@ impl Sessions for MongoStore {
             let found = sessions.find(filter).sort(newest_first("created_at")).limit(limit.into()).await?;
             found.try_collect::<Vec<SessionRecord>>().await
         };
-        bounded(find).await?.into_iter().map(Session::try_from).collect()
+        self.bounded(find).await?.into_iter().map(Session::try_from).collect()
     }
 }
 

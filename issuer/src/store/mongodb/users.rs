@@ -6,7 +6,7 @@ use mongodb::{ClientSession, error};
 use serde::{Deserialize, Serialize};
 
 use super::administrators::{LastAdministrator, Promise};
-use super::connect::{MongoStore, bounded, violated_index};
+use super::connect::{MongoStore, violated_index};
 use super::migrations::{EMAIL, USERNAME};
 use super::outbox::{append, append_counted};
 use super::page::{behind, newest_first};
@@ -57,7 +57,7 @@ impl Users for MongoStore {
         let events = stored(report.events.len() as u64);
         let record = UserRecord { events, ..UserRecord::from(account) };
         let (store, work) = (self.clone(), (account.user.id, record, report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             let insert = store
                 .tell(work, |t, store, (id, record, report)| insert(t, store, *id, record, report).boxed());
             refused(insert.await)
@@ -71,7 +71,8 @@ impl Users for MongoStore {
 
     async fn account(&self, id: UserId) -> Result<Option<Account>, StoreError> {
         let users = self.users.clone();
-        let found = bounded(async move { users.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
+        let found =
+            self.bounded(async move { users.find_one(doc! { "_id": bson_id(id.uuid()) }).await }).await?;
         found.map(Account::try_from).transpose()
     }
 
@@ -81,7 +82,7 @@ impl Users for MongoStore {
             LoginName::Username(username) => doc! { "username": username.as_str() },
         };
         let users = self.users.clone();
-        let found = bounded(async move { users.find_one(filter).await }).await?;
+        let found = self.bounded(async move { users.find_one(filter).await }).await?;
         found.map(Account::try_from).transpose()
     }
 
@@ -92,7 +93,7 @@ impl Users for MongoStore {
             let found = users.find(behind).sort(doc! { "_id": 1 }).limit(limit.into()).await?;
             found.try_collect::<Vec<UserRecord>>().await
         };
-        bounded(find).await?.into_iter().map(Account::try_from).collect()
+        self.bounded(find).await?.into_iter().map(Account::try_from).collect()
     }
 
     async fn replace_hash(
@@ -104,7 +105,7 @@ impl Users for MongoStore {
         let filter = doc! { "_id": bson_id(id.uuid()), "password.hash": old.bcrypt() };
         let update = doc! { "$set": { "password": password(new) } };
         let users = self.users.clone();
-        let replaced = bounded(async move { users.update_one(filter, update).await }).await?;
+        let replaced = self.bounded(async move { users.update_one(filter, update).await }).await?;
         Ok(replaced.matched_count == 1)
     }
 
@@ -116,7 +117,7 @@ impl Users for MongoStore {
         report: &Report,
     ) -> Result<Changed, WriteUserError> {
         let (store, work) = (self.clone(), ((id, epoch), change.clone(), report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             let change = store.tell_and_revoke(work, |t, store, (user, change, report)| {
                 change_user(t, store, *user, change, report).boxed()
             });
@@ -137,13 +138,13 @@ impl Users for MongoStore {
             let found = users.find(filter).sort(newest_first("created_at")).limit(limit.into()).await?;
             found.try_collect::<Vec<UserRecord>>().await
         };
-        let found = bounded(find).await?;
+        let found = self.bounded(find).await?;
         found.into_iter().map(|record| Ok(Account::try_from(record)?.user)).collect()
     }
 
     async fn delete(&self, id: UserId, epoch: u64, report: &Report) -> Result<Changed, WriteUserError> {
         let (store, work) = (self.clone(), ((id, epoch), report.clone()));
-        bounded(async move {
+        self.bounded(async move {
             let delete = store
                 .tell_and_revoke(work, |t, store, (user, report)| delete(t, store, *user, report).boxed());
             refused(delete.await)

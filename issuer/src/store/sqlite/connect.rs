@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use backon::{BlockingRetryable as _, ConstantBuilder};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -25,9 +26,8 @@ pub struct SqliteStore {
 }
 
 const READERS: usize = 4;
-/// How long to wait for a connection of our own, then for another process's lock: three seconds in all.
-const LANE_WAIT: Duration = Duration::from_millis(1500);
-const LOCK_WAIT: Duration = Duration::from_millis(1500);
+/// How long to wait for a connection of our own, and then as long again for another process's lock.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 impl SqliteStore {
     /// Opens the file, makes it (and its folder) if need be for this user's eyes only, and brings its tables up to
@@ -36,17 +36,28 @@ impl SqliteStore {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let path = path.to_owned();
-        spawn_blocking(move || Self::open_blocking(&path)).await.map_err(StoreError::unavailable)?
+        Self::open_patiently(path, PATIENCE).await
     }
 
-    fn open_blocking(path: &Path) -> Result<Self, OpenError> {
+    /// Like [`open`](Self::open), for those who would rather wait that long, or twice as long, than hear that the store is
+    /// unavailable.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_patiently(path: &Path, patience: Duration) -> Result<Self, OpenError> {
+        let path = path.to_owned();
+        spawn_blocking(move || Self::open_blocking(&path, patience)).await.map_err(StoreError::unavailable)?
+    }
+
+    fn open_blocking(path: &Path, patience: Duration) -> Result<Self, OpenError> {
         make_private_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
-        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failure)?;
+        let connect = |mode| connect(path, mode, patience).map_err(failure);
+        let mut writer = connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrations::run(&mut writer)?;
-        let readers = (0..READERS).map(|_| connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY));
-        let readers = readers.collect::<Result<_, _>>().map_err(failure)?;
-        Ok(Self { writer: Lane::new(vec![writer]), readers: Lane::new(readers), news: News::new() })
+        let readers = (0..READERS).map(|_| connect(OpenFlags::SQLITE_OPEN_READ_ONLY));
+        let readers = readers.collect::<Result<_, _>>()?;
+        let lane = |connections| Lane::new(connections, patience);
+        Ok(Self { writer: lane(vec![writer]), readers: lane(readers), news: News::new() })
     }
 
     /// Runs `work` in a transaction that sees one state of the file.
@@ -132,11 +143,12 @@ pub(super) fn failure(error: rusqlite::Error) -> StoreError {
 struct Lane {
     free: Semaphore,
     idle: Mutex<Vec<Connection>>,
+    patience: Duration,
 }
 
 impl Lane {
-    fn new(connections: Vec<Connection>) -> Arc<Self> {
-        Arc::new(Self { free: Semaphore::new(connections.len()), idle: Mutex::new(connections) })
+    fn new(connections: Vec<Connection>, patience: Duration) -> Arc<Self> {
+        Arc::new(Self { free: Semaphore::new(connections.len()), idle: Mutex::new(connections), patience })
     }
 
     async fn run<T: Send + 'static>(
@@ -144,7 +156,7 @@ impl Lane {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqliteError> + Send + 'static,
     ) -> Result<T, SqliteError> {
-        let permit = timeout(LANE_WAIT, self.free.acquire()).await.map_err(StoreError::unavailable)?;
+        let permit = timeout(self.patience, self.free.acquire()).await.map_err(StoreError::unavailable)?;
         // The connection carries the permit from here: it is given back together with it.
         permit.map_err(StoreError::unavailable)?.forget();
         let lane = Arc::clone(self);
@@ -186,12 +198,16 @@ impl Drop for Lease<'_> {
     }
 }
 
-fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, rusqlite::Error> {
+fn connect(path: &Path, mode: OpenFlags, patience: Duration) -> Result<Connection, rusqlite::Error> {
     // Without SQLITE_OPEN_URI a path is a path, whatever characters it has.
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(LOCK_WAIT)?;
+    connection.busy_timeout(patience)?;
     if mode == OpenFlags::SQLITE_OPEN_READ_WRITE {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Two that make the same file: SQLite waits for neither here, whatever `busy_timeout` says.
+        const PAUSE: Duration = Duration::from_millis(10);
+        let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+        let attempts = ConstantBuilder::default().with_delay(PAUSE).with_jitter().with_max_times(150);
+        (|| connection.pragma_update(None, "journal_mode", "WAL")).retry(attempts).when(is_busy).call()?;
         // What was answered with `Ok` survives a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
     }

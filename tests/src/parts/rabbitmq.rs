@@ -140,7 +140,12 @@ impl Place {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("enabled_plugins"))
             .env("RABBITMQ_PID_FILE", dir.join("pid"))
             .start()?;
-        process.ready(Duration::from_secs(90), || speaks_amqp(self.port.number()).ok())?;
+        // The listener with TLS is opened last.
+        let ready = || {
+            speaks_amqp(self.port.number()).ok()?;
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.tls_port.number())).ok()
+        };
+        process.ready(Duration::from_secs(90), ready)?;
         Ok(process)
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Crowd {
 struct Shared {
     stop: AtomicBool,
     answered: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 /// What a member was told.
@@ -59,6 +60,11 @@ impl Crowd {
             "{} writes were answered",
             self.shared.answered.load(Ordering::SeqCst) - before
         );
+    }
+
+    /// How many requests were answered with 503 so far.
+    pub(crate) fn refused(&self) -> usize {
+        self.shared.refused.load(Ordering::SeqCst)
     }
 
     /// Sends them home, and asks what they remember.
@@ -139,6 +145,7 @@ impl Member {
             Ok(reply) => {
                 assert_unavailable(&reply);
                 self.memory.refused += 1;
+                self.shared.refused.fetch_add(1, Ordering::SeqCst);
             }
             Err(_) => self.memory.cut_off = true,
         }

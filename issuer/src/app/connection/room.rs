@@ -51,13 +51,14 @@ impl Room {
 
     /// For a connection that is idle from now on.
     pub(super) fn turn(&self) -> Turn {
-        Turn { room: self.clone(), wishes: PollSemaphore::new(Arc::clone(&self.wishes)), wish: None }
+        let wishes = PollSemaphore::new(Arc::clone(&self.wishes));
+        Turn { is_wanted: Arc::clone(&self.is_wanted), wishes, wish: None }
     }
 }
 
 /// Tells an idle connection when it is its turn to leave. Dropped without having left, it leaves that to the next one.
 pub(super) struct Turn {
-    room: Room,
+    is_wanted: Arc<AtomicBool>,
     wishes: PollSemaphore,
     wish: Option<OwnedSemaphorePermit>,
 }
@@ -69,7 +70,7 @@ impl Turn {
             if self.wish.is_none() {
                 self.wish = ready!(self.wishes.poll_acquire(cx));
             }
-            match self.wish.take_if(|_| !self.room.is_wanted.load(Ordering::SeqCst)) {
+            match self.wish.take_if(|_| !self.is_wanted.load(Ordering::SeqCst)) {
                 // Somebody else has left since.
                 Some(old) => old.forget(),
                 None => return Poll::Ready(()),

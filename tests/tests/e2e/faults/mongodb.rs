@@ -48,7 +48,7 @@ fn a_primary_that_steps_down_in_the_middle_of_writes() {
     let workdir = Workdir::new().unwrap();
     let mut mongod = start(&workdir);
     let alone = on(&mongod);
-    let crowd = Crowd::gather(&alone.url(), 6);
+    let mut crowd = Crowd::gather(&alone.url(), 6);
     for _ in 0..3 {
         crowd.wait_for(20);
         mongod.step_down(Duration::from_secs(1)).unwrap();

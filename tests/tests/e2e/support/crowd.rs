@@ -32,8 +32,6 @@ pub(crate) struct Memory {
     registered: Vec<String>,
     /// The refresh token that each session had last.
     tokens: Vec<String>,
-    /// How many requests were answered with 503.
-    pub(crate) refused: usize,
     /// Whether the last request was not answered at all.
     pub(crate) cut_off: bool,
 }
@@ -68,9 +66,9 @@ impl Crowd {
     }
 
     /// Sends them home, and asks what they remember.
-    pub(crate) fn disperse(self) -> Vec<Memory> {
+    pub(crate) fn disperse(&mut self) -> Vec<Memory> {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.members.into_iter().map(|member| member.join().unwrap()).collect()
+        self.members.drain(..).map(|member| member.join().unwrap()).collect()
     }
 }
 
@@ -144,7 +142,6 @@ impl Member {
             }
             Ok(reply) => {
                 assert_unavailable(&reply);
-                self.memory.refused += 1;
                 self.shared.refused.fetch_add(1, Ordering::SeqCst);
             }
             Err(_) => self.memory.cut_off = true,
